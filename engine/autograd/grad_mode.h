@@ -1,0 +1,24 @@
+// Whether ops are recorded for backward.
+#pragma once
+
+namespace engine {
+
+bool grad_enabled();  // of this thread; on at the start
+
+// Switches recording off (or on) while it lives.
+class GradMode {
+ public:
+  explicit GradMode(bool on);
+  ~GradMode();
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+
+ private:
+  bool previous_;
+};
+
+struct NoGradGuard : GradMode {
+  NoGradGuard() : GradMode(false) {}
+};
+
+}  // namespace engine

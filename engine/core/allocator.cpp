@@ -1,0 +1,103 @@
+#include "engine/core/allocator.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#include "engine/core/error.h"
+
+namespace engine {
+namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+void* system_allocate(std::size_t bytes) {
+  if (bytes < huge_page) return std::aligned_alloc(64, bytes);
+  void* pointer = std::aligned_alloc(huge_page, bytes);
+  if (pointer) madvise(pointer, bytes, MADV_HUGEPAGE);  // advice only: a kernel without huge pages ignores it
+  return pointer;
+}
+
+double mib(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+}  // namespace
+
+// Eight classes per power of two: at most 12.5 % is wasted and sizes that differ little share a class.
+std::size_t CachingAllocator::rounded(std::size_t bytes) {
+  if (bytes <= 512) return std::max<std::size_t>(64, (bytes + 63) / 64 * 64);
+  const std::size_t step = std::bit_floor(bytes - 1) / 8;
+  return (bytes + step - 1) / step * step;
+}
+
+CachingAllocator::~CachingAllocator() { empty_cache_locked(); }
+
+void* CachingAllocator::allocate(std::size_t bytes) {
+  const std::size_t size = rounded(bytes);
+  std::lock_guard lock(mutex_);
+  void* pointer = nullptr;
+  if (auto found = free_.find(size); found != free_.end() && !found->second.empty()) {
+    pointer = found->second.back();
+    found->second.pop_back();
+  } else {
+    if (limit_ && stats_.reserved + size > limit_) empty_cache_locked();
+    check(!limit_ || stats_.reserved + size <= limit_, "allocator",
+          "{:.1f} MiB asked, {:.1f} MiB in use, limit {:.1f} MiB: lower the batch size or raise the limit", mib(size),
+          mib(stats_.allocated), mib(limit_));
+    pointer = system_allocate(size);
+    if (!pointer) {
+      empty_cache_locked();
+      pointer = system_allocate(size);
+    }
+    check(pointer != nullptr, "allocator", "the system has no {:.1f} MiB left, {:.1f} MiB in use: lower the batch size",
+          mib(size), mib(stats_.allocated));
+    stats_.reserved += size;
+    ++stats_.system_allocations;
+  }
+  stats_.allocated += size;
+  stats_.peak_allocated = std::max(stats_.peak_allocated, stats_.allocated);
+  return pointer;
+}
+
+void CachingAllocator::release(void* pointer, std::size_t bytes) {
+  const std::size_t size = rounded(bytes);
+  std::lock_guard lock(mutex_);
+  free_[size].push_back(pointer);
+  stats_.allocated -= size;
+}
+
+void CachingAllocator::empty_cache_locked() {
+  for (auto& [size, blocks] : free_) {
+    for (void* block : blocks) std::free(block);
+    stats_.reserved -= size * blocks.size();
+    blocks.clear();
+  }
+}
+
+AllocatorStats CachingAllocator::stats() const {
+  std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+void CachingAllocator::reset_peak() {
+  std::lock_guard lock(mutex_);
+  stats_.peak_allocated = stats_.allocated;
+}
+
+void CachingAllocator::set_limit(std::size_t bytes) {
+  std::lock_guard lock(mutex_);
+  limit_ = bytes;
+}
+
+void CachingAllocator::empty_cache() {
+  std::lock_guard lock(mutex_);
+  empty_cache_locked();
+}
+
+CachingAllocator& cpu_allocator() {
+  static CachingAllocator* allocator = new CachingAllocator;  // never destroyed: tensors may outlive static destruction
+  return *allocator;
+}
+
+}  // namespace engine

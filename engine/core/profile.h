@@ -1,0 +1,52 @@
+// Where the time goes: scopes name the op, kernels report the work they did inside it. Costs one branch when off.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace engine::profile {
+
+struct Row {
+  std::string name;    // the op; its backward is "<op> backward", a format conversion "convert <from> -> <to>"
+  int64_t calls = 0;
+  double seconds = 0;  // without the scopes inside it
+  double flops = 0;    // floating point operations reported by kernels
+  double bytes = 0;    // bytes read and written, likewise
+};
+
+void enable(bool on);
+bool enabled();
+void reset();
+std::vector<Row> rows();  // by falling time
+std::string table();      // the rows as text: time, share, calls, GFLOP/s, GB/s
+
+// Adds work to the innermost open scope of this thread.
+void add_work(double flops, double bytes);
+
+// Times its own lifetime under `name` + `suffix`.
+class Scope {
+ public:
+  explicit Scope(std::string_view name, std::string_view suffix = {}) {
+    if (enabled()) open(name, suffix);
+  }
+  ~Scope() {
+    if (open_) close();
+  }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  friend void add_work(double flops, double bytes);
+  void open(std::string_view name, std::string_view suffix);
+  void close();
+
+  bool open_ = false;
+  std::string name_;
+  std::chrono::steady_clock::time_point start_;
+  double inner_seconds_ = 0, flops_ = 0, bytes_ = 0;
+  Scope* outer_ = nullptr;
+};
+
+}  // namespace engine::profile

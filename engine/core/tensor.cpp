@@ -1,0 +1,141 @@
+#include "engine/core/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace engine {
+namespace {
+
+// Calls f(element offset) for every element in row-major order: for construction, inspection and tests, not for speed.
+template <class F> void for_each_offset(const Shape& shape, const Strides& strides, F&& f) {
+  Shape index = Shape::filled(shape.rank(), 0);
+  const int64_t n = shape.numel();
+  int64_t offset = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    f(offset);
+    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+      offset += strides[axis];
+      if (++index[axis] < shape[axis]) break;
+      offset -= strides[axis] * shape[axis];
+      index[axis] = 0;
+    }
+  }
+}
+
+bool same_layout(const Shape& shape, const Strides& a, const Strides& b) {
+  for (int i = 0; i < shape.rank(); ++i)
+    if (shape[i] != 1 && a[i] != b[i]) return false;
+  return true;
+}
+
+}  // namespace
+
+Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
+  for (int64_t d : shape) check(d >= 0, "empty", "negative dimension in shape {}", shape);
+  Tensor t;
+  t.impl_ = std::make_shared<Impl>();
+  t.impl_->storage = std::make_shared<Storage>(shape.numel() * size_of(options.dtype), options.device);
+  t.impl_->shape = shape;
+  t.impl_->strides = strides_of(shape, options.format);
+  t.impl_->dtype = options.dtype;
+  return t;
+}
+
+Tensor Tensor::zeros(const Shape& shape, TensorOptions options) {
+  Tensor t = empty(shape, options);
+  if (t.numel()) std::memset(t.raw(), 0, t.impl_->storage->bytes());
+  return t;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
+  Tensor t = empty(shape, options);
+  dispatch_all(options.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    std::fill_n(t.data<T>(), t.numel(), static_cast<T>(static_cast<Compute<T>>(value)));
+  });
+  return t;
+}
+
+Tensor Tensor::scalar(double value, DType dtype) { return full({}, value, {.dtype = dtype}); }
+
+Tensor Tensor::arange(int64_t n) {
+  Tensor t = empty({n}, {.dtype = DType::i64});
+  for (int64_t i = 0; i < n; ++i) t.data<int64_t>()[i] = i;
+  return t;
+}
+
+template <class T> Tensor Tensor::from(const std::vector<T>& values, const Shape& shape) {
+  check(static_cast<int64_t>(values.size()) == shape.numel(), "from", "{} values don't fill shape {}", values.size(), shape);
+  Tensor t = empty(shape, {.dtype = dtype_of<T>});
+  std::copy(values.begin(), values.end(), t.data<T>());
+  return t;
+}
+
+bool Tensor::is_dense(MemoryFormat format) const {
+  if (format == MemoryFormat::channels_last && rank() != 4) return false;
+  return numel() == 0 || same_layout(shape(), strides(), strides_of(shape(), format));
+}
+
+MemoryFormat Tensor::format() const {
+  return !is_contiguous() && is_dense(MemoryFormat::channels_last) ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+}
+
+double Tensor::item() const {
+  check(defined() && numel() == 1, "item", "needs exactly one element, shape is {}", defined() ? shape() : Shape{0});
+  return dispatch_all(dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    return static_cast<double>(static_cast<Compute<T>>(*data<T>()));
+  });
+}
+
+template <class T> std::vector<T> Tensor::to() const {
+  std::vector<T> out;
+  out.reserve(numel());
+  dispatch_all(dtype(), [&](auto tag) {
+    using S = typename decltype(tag)::type;
+    const S* source = data<S>();
+    for_each_offset(shape(), strides(),
+                    [&](int64_t offset) { out.push_back(static_cast<T>(static_cast<Compute<S>>(source[offset]))); });
+  });
+  return out;
+}
+
+Tensor Tensor::as_strided(const Shape& shape, const Strides& strides, int64_t offset) const {
+  Tensor view;
+  view.impl_ = std::make_shared<Impl>();
+  view.impl_->storage = impl_->storage;
+  view.impl_->offset = impl_->offset + offset;
+  view.impl_->shape = shape;
+  view.impl_->strides = strides;
+  view.impl_->dtype = impl_->dtype;
+  return view;
+}
+
+std::string Tensor::str() const {
+  if (!defined()) return "undefined";
+  return fmt::format("{} {} {} on {}", name(dtype()), shape(), name(format()), name(device()));
+}
+
+void Tensor::wrong_type(DType asked) const {
+  fail("tensor", "holds {}, asked for {} elements: cast first", name(dtype()), name(asked));
+}
+
+Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
+
+Tensor empty_like(const Tensor& x, DType dtype) {
+  TensorOptions options = x.options();
+  options.dtype = dtype;
+  return Tensor::empty(x.shape(), options);
+}
+
+#define INSTANTIATE(T)                                                         \
+  template Tensor Tensor::from<T>(const std::vector<T>&, const Shape&);        \
+  template std::vector<T> Tensor::to<T>() const;
+INSTANTIATE(float)
+INSTANTIATE(double)
+INSTANTIATE(int64_t)
+INSTANTIATE(uint8_t)
+INSTANTIATE(bool)
+#undef INSTANTIATE
+
+}  // namespace engine
