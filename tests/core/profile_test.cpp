@@ -1,0 +1,89 @@
+#include "engine/core/profile.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+using namespace engine;
+
+namespace {
+
+void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+profile::Row row_of(const std::string& name) {
+  for (const profile::Row& row : profile::rows())
+    if (row.name == name) return row;
+  return {};
+}
+
+struct Profiling {
+  Profiling() {
+    profile::reset();
+    profile::enable(true);
+  }
+  ~Profiling() {
+    profile::enable(false);
+    profile::reset();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("nothing is collected while the profiler is off") {
+  profile::reset();
+  {
+    profile::Scope scope("off");
+    profile::add_work(1, 1);
+  }
+  CHECK(profile::rows().empty());
+}
+
+TEST_CASE("calls, time and work are summed per name, an inner scope's time is not counted twice") {
+  Profiling on;
+  for (int i = 0; i < 3; ++i) {
+    profile::Scope outer("outer");
+    profile::add_work(100, 10);
+    sleep_ms(2);
+    {
+      profile::Scope inner("outer", " backward");
+      profile::add_work(7, 5);
+      sleep_ms(20);
+    }
+  }
+  const profile::Row outer = row_of("outer"), inner = row_of("outer backward");
+  CHECK(outer.calls == 3);
+  CHECK(outer.flops == 300);
+  CHECK(outer.bytes == 30);
+  CHECK(inner.calls == 3);
+  CHECK(inner.flops == 21);
+  CHECK(inner.seconds >= 0.060);
+  CHECK(outer.seconds >= 0.006);
+  CHECK(outer.seconds < inner.seconds);
+  CHECK(profile::rows().front().name == "outer backward");  // by falling time
+}
+
+TEST_CASE("the table names each op with calls and rates") {
+  Profiling on;
+  {
+    profile::Scope scope("conv2d");
+    profile::add_work(2e9, 1e6);
+    sleep_ms(1);
+  }
+  const std::string table = profile::table();
+  for (const char* part : {"conv2d", "GFLOP/s", "GB/s", "share", "100.0%"})
+    CHECK_MESSAGE(table.find(part) != std::string::npos, part, " missing in\n", table);
+}
+
+TEST_CASE("a scope left by an exception closes itself") {
+  Profiling on;
+  try {
+    profile::Scope scope("thrower");
+    throw 1;
+  } catch (int) {
+  }
+  { profile::Scope scope("after"); }
+  CHECK(row_of("thrower").calls == 1);
+  CHECK(row_of("after").calls == 1);
+}
