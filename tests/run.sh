@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Sets up, builds and tests everything: formatting, include rules, every test program, every end-to-end script.
+# The last line is `N passed, N failed`, with `, N skipped` where there are any; the exit status is 1 if one failed.
+set -uo pipefail
+# shellcheck source=apps/env.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../apps/env.sh"
+cd "$root" || exit 1
+
+passed=0 failed=0 skipped=0 failures=() skips=()
+readonly limit=900  # seconds for one program: a hang is a failure with a name
+scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT
+
+finish() {
+  local name
+  for name in "${skips[@]}"; do echo "skipped: $name"; done
+  for name in "${failures[@]}"; do echo "failed: $name"; done
+  local line="$passed passed, $failed failed"
+  [[ $skipped -gt 0 ]] && line+=", $skipped skipped"
+  echo "$line"
+  exit $((failed > 0))
+}
+
+fail() { failed=$((failed + 1)) failures+=("$1"); }
+
+# run_one NAME COMMAND...: one command that counts as one test. Exit status 77 means skipped, as in Meson.
+run_one() {
+  local name=$1 status=0
+  shift
+  printf -- '---- %s\n' "$name"
+  timeout "$limit" "$@" || status=$?
+  case $status in
+    0) passed=$((passed + 1)) ;;
+    77) skipped=$((skipped + 1)) skips+=("$name") ;;
+    124) fail "$name (still running after $limit s)" ;;
+    *) fail "$name (exit status $status)" ;;
+  esac
+}
+
+# run_program NAME PROGRAM: a doctest program; each of its test cases counts. One that says "skipped" in a message and
+# returns (its data is not on this machine) is no pass.
+run_program() {
+  local name=$1 log="$scratch/$1.log" status=0 counts cases_passed cases_failed case_name absent
+  printf -- '---- %s\n' "$name"
+  timeout "$limit" "$2" --no-colors 2>&1 | tee "$log" || status=$?
+  counts=$(sed -En 's/^\[doctest\] test cases: +[0-9]+ \| +([0-9]+) passed \| +([0-9]+) failed.*/\1 \2/p' "$log")
+  if [[ -z $counts ]]; then
+    fail "$name (exit status $status, no summary)"
+    return
+  fi
+  read -r cases_passed cases_failed <<<"$counts"
+  mapfile -t absent < <(awk '
+    /^TEST CASE: / { name = $0; sub(/^TEST CASE: */, "", name); failed = 0 }
+    / ERROR: / { failed = 1; delete skip[name] }
+    /MESSAGE: .*[Ss][Kk][Ii][Pp]/ && !failed { skip[name] = 1 }
+    END { for (name in skip) print name }' "$log")
+  passed=$((passed + cases_passed - ${#absent[@]}))
+  skipped=$((skipped + ${#absent[@]}))
+  for case_name in "${absent[@]}"; do skips+=("$name: $case_name"); done
+  failed=$((failed + cases_failed))
+  if [[ $cases_failed -gt 0 ]]; then
+    failures+=("$name: $cases_failed test cases")
+  elif [[ $status -ne 0 ]]; then
+    fail "$name (exit status $status)"
+  fi
+}
+
+# shellcheck disable=SC2317  # called through bash -c
+# The sources under version control, or all of them where this is no clone.
+format_check() {
+  local files
+  mapfile -d '' files < <(git -c safe.directory="$root" ls-files -z -- '*.h' '*.cpp' '*.cu' 2>/dev/null)
+  if [[ ${#files[@]} -eq 0 ]]; then
+    mapfile -d '' files < <(find engine data ride apps tests -regex '.*\.\(h\|cpp\|cu\)' -print0)
+  fi
+  printf '%s\0' "${files[@]}" | xargs -0 -n 8 -P "$(nproc)" clang-format --dry-run -Werror
+}
+
+# Names and paths of the programs that Meson knows as tests, so that a stale one left in build/ is not run.
+test_programs() {
+  meson introspect "$build" --tests | "$venv/bin/python" -c '
+import json, sys
+for test in json.load(sys.stdin):
+    print(test["name"], test["cmd"][0], sep="\t")'
+}
+
+apps/setup.sh || { fail setup; finish; }
+PATH="$venv/bin:$PATH"
+export -f format_check
+export root
+run_one format bash -c format_check
+run_one includes "$venv/bin/python" tests/check_includes.py --include "$venv/include"
+run_one includes-self-test "$venv/bin/python" tests/check_includes.py --self-test
+
+printf -- '---- build\n'
+if ! ride_build all; then
+  fail build
+  finish
+fi
+passed=$((passed + 1))
+
+while IFS=$'\t' read -r name program; do
+  run_program "$name" "$program" </dev/null
+done < <(test_programs)
+for script in tests/*.sh; do
+  [[ $script == tests/run.sh ]] || run_one "$(basename "$script" .sh)" bash "$script" </dev/null
+done
+finish
