@@ -5,16 +5,32 @@
 
 #include "engine/autograd/node.h"
 #include "engine/core/profile.h"
+#include "engine/kernels/select.h"
 #include "engine/ops/elementwise.h"
 
 namespace engine {
 namespace {
 
-// grad += part. The first part is taken as it is; a later one is added in place when nobody else can see the memory.
+// True when nobody else can see x's memory and each element has its own place in it (not so in expanded views).
+bool owns_memory(const Tensor& x) { return x.is_unshared() && x.is_dense(x.format()); }
+
+// grad += part. The first part is taken as it is; a later one is added in place where that can't be seen elsewhere.
 void accumulate(Tensor& grad, Tensor part) {
-  if (!grad.defined()) grad = std::move(part);
-  else if (grad.is_unshared()) add_in_place(grad, part);
-  else grad = grad + part;
+  if (!grad.defined())
+    grad = std::move(part);
+  else if (owns_memory(grad))
+    add_in_place(grad, part);
+  else
+    grad = grad + part;
+}
+
+// What a leaf keeps is its own and dense, so that clipping or scaling it in place touches nothing else: the gradient of
+// a sum is an expanded view, and both sides of a + b receive the same tensor.
+Tensor owned(Tensor part) {
+  if (owns_memory(part)) return part;
+  Tensor copy = empty_like(part);
+  kernels(part).elementwise.copy(part, copy);
+  return copy;
 }
 
 Tensor run_hooks(const AutogradMeta& meta, Tensor gradient) {
@@ -35,7 +51,8 @@ struct LaterFirst {
 // every node after all of its consumers: a topological order without a separate pass over the graph.
 void backward(const Tensor& root, const Tensor& gradient) {
   check(root.requires_grad(), "backward", "nothing to differentiate: no input of this tensor requires a gradient");
-  check(root.shape() == gradient.shape(), "backward", "gradient {} does not fit tensor {}", gradient.shape(), root.shape());
+  check(root.shape() == gradient.shape(), "backward", "gradient {} does not fit tensor {}", gradient.shape(),
+        root.shape());
   NoGradGuard no_grad;
 
   std::priority_queue<std::shared_ptr<AutogradMeta>, std::vector<std::shared_ptr<AutogradMeta>>, LaterFirst> ready;
@@ -59,7 +76,8 @@ void backward(const Tensor& root, const Tensor& gradient) {
     std::shared_ptr<AutogradMeta> meta = ready.top();
     ready.pop();
     Node& node = *meta->node;
-    check(static_cast<bool>(node.backward), "backward", "the graph through {} was already used: run the forward again", node.name);
+    check(static_cast<bool>(node.backward), "backward", "the graph through {} was already used: run the forward again",
+          node.name);
     Tensor dy = run_hooks(*meta, std::exchange(meta->grad, Tensor()));
     Gradients parts;
     {
@@ -73,7 +91,10 @@ void backward(const Tensor& root, const Tensor& gradient) {
   }
   for (auto& [meta, part] : leaves) {
     part = run_hooks(*meta, std::move(part));
-    accumulate(meta->grad, std::move(part));
+    if (meta->grad.defined())
+      accumulate(meta->grad, std::move(part));
+    else
+      meta->grad = owned(std::move(part));
   }
 }
 

@@ -12,6 +12,7 @@ class GradMode {
   ~GradMode();
   GradMode(const GradMode&) = delete;
   GradMode& operator=(const GradMode&) = delete;
+  bool previous() const { return previous_; }  // the mode it replaced
 
  private:
   bool previous_;

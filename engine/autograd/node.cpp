@@ -61,7 +61,8 @@ Tensor& Tensor::set_requires_grad(bool on) {
   AutogradMeta& meta = meta_of(*this);
   check(!meta.node, "set_requires_grad", "only leaves can change it; detach() the tensor made by {} first",
         meta.node ? meta.node->name : "");
-  check(!on || is_floating(dtype()), "set_requires_grad", "only floating point tensors have gradients, this is {}", str());
+  check(!on || is_floating(dtype()), "set_requires_grad", "only floating point tensors have gradients, this is {}",
+        str());
   meta.requires_grad = on;
   return *this;
 }

@@ -1,8 +1,10 @@
-// The tape: every recorded op leaves a node that knows its inputs and how to turn the gradient of its output into theirs.
+// The tape: every recorded op leaves a node that knows its inputs and how to turn the gradient of its output into
+// theirs.
 //
 //   Tensor sigmoid(const Tensor& x) {
 //     Tensor y = ...;
-//     return record("sigmoid", y, {x}, [y = y.detach()](const Tensor& dy, Needs) -> Gradients { return {dy * y * (1 - y)}; });
+//     return record("sigmoid", y, {x}, [y = y.detach()](const Tensor& dy, Needs) -> Gradients { return {dy * y * (1 -
+//     y)}; });
 //   }
 //
 // A closure that needs the op's own output captures y.detach(): capturing y itself would make the node own itself.
@@ -59,7 +61,8 @@ Tensor record(const char* name, Tensor y, std::span<const Tensor* const> inputs,
 Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, Backward backward);
 
 template <class F>
-Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_wrapper<const Tensor>> inputs, F&& backward) {
+Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_wrapper<const Tensor>> inputs,
+              F&& backward) {
   std::array<const Tensor*, 8> pointers{};
   std::size_t n = 0;
   bool wanted = false;
@@ -68,7 +71,8 @@ Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_w
     wanted = wanted || (input.defined() && input.requires_grad());
   }
   if (!wanted || !grad_enabled()) return y;  // before the closure is made into a std::function: nothing is allocated
-  return record(name, std::move(y), std::span<const Tensor* const>(pointers.data(), n), Backward(std::forward<F>(backward)));
+  return record(name, std::move(y), std::span<const Tensor* const>(pointers.data(), n),
+                Backward(std::forward<F>(backward)));
 }
 
 // Calls `hook` with the gradient of x once a backward has it complete.

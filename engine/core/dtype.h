@@ -23,7 +23,7 @@ struct bfloat16 {
   bfloat16(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
     bits = (u & 0x7fffffffu) > 0x7f800000u ? static_cast<uint16_t>((u >> 16) | 0x40u)
-                                            : static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+                                           : static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
   }
   operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
@@ -36,23 +36,44 @@ struct float16 {
   operator float() const;
 };
 
-template <class T> struct TypeTag { using type = T; };
-template <class T> inline constexpr DType dtype_of = DType::f32;
-template <> inline constexpr DType dtype_of<bfloat16> = DType::bf16;
-template <> inline constexpr DType dtype_of<float16> = DType::f16;
-template <> inline constexpr DType dtype_of<double> = DType::f64;
-template <> inline constexpr DType dtype_of<int64_t> = DType::i64;
-template <> inline constexpr DType dtype_of<uint8_t> = DType::u8;
-template <> inline constexpr DType dtype_of<bool> = DType::boolean;
+template <class T>
+struct TypeTag {
+  using type = T;
+};
+template <class T>
+inline constexpr DType dtype_of = DType::f32;
+template <>
+inline constexpr DType dtype_of<bfloat16> = DType::bf16;
+template <>
+inline constexpr DType dtype_of<float16> = DType::f16;
+template <>
+inline constexpr DType dtype_of<double> = DType::f64;
+template <>
+inline constexpr DType dtype_of<int64_t> = DType::i64;
+template <>
+inline constexpr DType dtype_of<uint8_t> = DType::u8;
+template <>
+inline constexpr DType dtype_of<bool> = DType::boolean;
 
 // The type arithmetic on T is done in: f32 for the 16-bit floats, T itself otherwise.
-template <class T> struct ComputeType { using type = T; };
-template <> struct ComputeType<bfloat16> { using type = float; };
-template <> struct ComputeType<float16> { using type = float; };
-template <class T> using Compute = typename ComputeType<T>::type;
+template <class T>
+struct ComputeType {
+  using type = T;
+};
+template <>
+struct ComputeType<bfloat16> {
+  using type = float;
+};
+template <>
+struct ComputeType<float16> {
+  using type = float;
+};
+template <class T>
+using Compute = typename ComputeType<T>::type;
 
 // Calls f(TypeTag<T>{}) with the C++ type of `dtype`.
-template <class F> decltype(auto) dispatch_all(DType dtype, F&& f) {
+template <class F>
+decltype(auto) dispatch_all(DType dtype, F&& f) {
   switch (dtype) {
     case DType::f32: return f(TypeTag<float>{});
     case DType::bf16: return f(TypeTag<bfloat16>{});
@@ -66,7 +87,8 @@ template <class F> decltype(auto) dispatch_all(DType dtype, F&& f) {
 }
 
 // As dispatch_all, for floating types only; `op` names the caller in the error.
-template <class F> decltype(auto) dispatch_floating(DType dtype, const char* op, F&& f) {
+template <class F>
+decltype(auto) dispatch_floating(DType dtype, const char* op, F&& f) {
   switch (dtype) {
     case DType::f32: return f(TypeTag<float>{});
     case DType::bf16: return f(TypeTag<bfloat16>{});

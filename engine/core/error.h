@@ -1,4 +1,5 @@
-// Errors of the engine: an exception whose text names the op, the offending values and, where there is one, the next step.
+// Errors of the engine: an exception whose text names the op, the offending values and, where there is one, the next
+// step.
 #pragma once
 #include <fmt/format.h>
 
@@ -8,7 +9,8 @@
 
 namespace engine {
 
-// Thrown for every mistake a caller can make: shapes that don't fit, bad files, wrong dtypes, an exhausted memory limit.
+// Thrown for every mistake a caller can make: shapes that don't fit, bad files, wrong dtypes, an exhausted memory
+// limit.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -65,7 +65,8 @@ std::vector<Row> rows() {
 std::string table() {
   double total = 0;
   for (const Row& row : rows()) total += row.seconds;
-  std::string text = fmt::format("{:<36}{:>10}{:>8}{:>9}{:>10}{:>9}\n", "op", "ms", "share", "calls", "GFLOP/s", "GB/s");
+  std::string text =
+      fmt::format("{:<36}{:>10}{:>8}{:>9}{:>10}{:>9}\n", "op", "ms", "share", "calls", "GFLOP/s", "GB/s");
   for (const Row& row : rows())
     text += fmt::format("{:<36}{:>10.2f}{:>7.1f}%{:>9}{:>10.1f}{:>9.1f}\n", row.name, row.seconds * 1e3,
                         total > 0 ? 100 * row.seconds / total : 0, row.calls,

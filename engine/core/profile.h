@@ -9,7 +9,7 @@
 namespace engine::profile {
 
 struct Row {
-  std::string name;    // the op; its backward is "<op> backward", a format conversion "convert <from> -> <to>"
+  std::string name;  // the op; its backward is "<op> backward", a format conversion "convert <from> -> <to>"
   int64_t calls = 0;
   double seconds = 0;  // without the scopes inside it
   double flops = 0;    // floating point operations reported by kernels

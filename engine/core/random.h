@@ -17,13 +17,16 @@ class Generator {
  public:
   explicit Generator(uint64_t seed = 0, uint64_t stream = 0) : seed_(seed), stream_(stream) {}
 
-  uint32_t next();                        // 32 random bits
-  float uniform();                        // [0, 1)
-  float uniform(float low, float high);   // [low, high)
-  float normal();                         // mean 0, standard deviation 1 (Box-Muller)
-  uint64_t below(uint64_t n);             // uniform in [0, n), without bias; n > 0
+  uint32_t next();                       // 32 random bits
+  float uniform();                       // [0, 1)
+  float uniform(float low, float high);  // [low, high)
+  float normal();                        // mean 0, standard deviation 1 (Box-Muller)
+  uint64_t below(uint64_t n);            // uniform in [0, n), without bias; n > 0
 
-  struct State { uint64_t seed, stream, position; bool operator==(const State&) const = default; };
+  struct State {
+    uint64_t seed, stream, position;
+    bool operator==(const State&) const = default;
+  };
   State state() const { return {seed_, stream_, position_}; }
   void set_state(State state);
 

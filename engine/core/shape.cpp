@@ -56,9 +56,7 @@ Shape Shape::replaced(int axis, int64_t dim) const {
 
 bool Shape::operator==(const Shape& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
 
-std::string Shape::str() const {
-  return fmt::format("({}{})", fmt::join(begin(), end(), ", "), rank_ == 1 ? "," : "");
-}
+std::string Shape::str() const { return fmt::format("({}{})", fmt::join(begin(), end(), ", "), rank_ == 1 ? "," : ""); }
 
 Strides contiguous_strides(const Shape& shape) {
   Strides strides = shape;
@@ -77,7 +75,8 @@ Shape broadcast(const Shape& a, const Shape& b, const char* op) {
   const int lead = longer.rank() - shorter.rank();
   for (int i = 0; i < shorter.rank(); ++i) {
     const int64_t x = longer[lead + i], y = shorter[i];
-    check(x == y || x == 1 || y == 1, op, "shapes {} and {} don't broadcast: axis {} has {} and {}", a, b, lead + i, x, y);
+    check(x == y || x == 1 || y == 1, op, "shapes {} and {} don't broadcast: axis {} has {} and {}", a, b, lead + i, x,
+          y);
     out[lead + i] = x == 1 ? y : x;
   }
   return out;

@@ -30,9 +30,9 @@ class Shape {
   int wrap_axis(int axis, const char* op) const;
 
   void push_back(int64_t dim);
-  Shape erased(int axis) const;                    // without one axis
-  Shape inserted(int axis, int64_t dim) const;     // with a new axis before `axis`
-  Shape replaced(int axis, int64_t dim) const;     // with one dimension changed
+  Shape erased(int axis) const;                 // without one axis
+  Shape inserted(int axis, int64_t dim) const;  // with a new axis before `axis`
+  Shape replaced(int axis, int64_t dim) const;  // with one dimension changed
 
   const int64_t* begin() const { return dims_.data(); }
   const int64_t* end() const { return dims_.data() + rank_; }
@@ -54,8 +54,10 @@ Shape broadcast(const Shape& a, const Shape& b, const char* op);
 
 }  // namespace engine
 
-template <> struct fmt::formatter<engine::Shape> : fmt::formatter<std::string> {
-  template <class Context> auto format(const engine::Shape& shape, Context& context) const {
+template <>
+struct fmt::formatter<engine::Shape> : fmt::formatter<std::string> {
+  template <class Context>
+  auto format(const engine::Shape& shape, Context& context) const {
     return fmt::formatter<std::string>::format(shape.str(), context);
   }
 };

@@ -7,7 +7,8 @@ namespace engine {
 namespace {
 
 // Calls f(element offset) for every element in row-major order: for construction, inspection and tests, not for speed.
-template <class F> void for_each_offset(const Shape& shape, const Strides& strides, F&& f) {
+template <class F>
+void for_each_offset(const Shape& shape, const Strides& strides, F&& f) {
   Shape index = Shape::filled(shape.rank(), 0);
   const int64_t n = shape.numel();
   int64_t offset = 0;
@@ -64,8 +65,10 @@ Tensor Tensor::arange(int64_t n) {
   return t;
 }
 
-template <class T> Tensor Tensor::from(const std::vector<T>& values, const Shape& shape) {
-  check(static_cast<int64_t>(values.size()) == shape.numel(), "from", "{} values don't fill shape {}", values.size(), shape);
+template <class T>
+Tensor Tensor::from(const std::vector<T>& values, const Shape& shape) {
+  check(static_cast<int64_t>(values.size()) == shape.numel(), "from", "{} values don't fill shape {}", values.size(),
+        shape);
   Tensor t = empty(shape, {.dtype = dtype_of<T>});
   std::copy(values.begin(), values.end(), t.data<T>());
   return t;
@@ -77,7 +80,8 @@ bool Tensor::is_dense(MemoryFormat format) const {
 }
 
 MemoryFormat Tensor::format() const {
-  return !is_contiguous() && is_dense(MemoryFormat::channels_last) ? MemoryFormat::channels_last : MemoryFormat::contiguous;
+  return !is_contiguous() && is_dense(MemoryFormat::channels_last) ? MemoryFormat::channels_last
+                                                                   : MemoryFormat::contiguous;
 }
 
 double Tensor::item() const {
@@ -88,7 +92,8 @@ double Tensor::item() const {
   });
 }
 
-template <class T> std::vector<T> Tensor::to() const {
+template <class T>
+std::vector<T> Tensor::to() const {
   std::vector<T> out;
   out.reserve(numel());
   dispatch_all(dtype(), [&](auto tag) {
@@ -128,8 +133,8 @@ Tensor empty_like(const Tensor& x, DType dtype) {
   return Tensor::empty(x.shape(), options);
 }
 
-#define INSTANTIATE(T)                                                         \
-  template Tensor Tensor::from<T>(const std::vector<T>&, const Shape&);        \
+#define INSTANTIATE(T)                                                  \
+  template Tensor Tensor::from<T>(const std::vector<T>&, const Shape&); \
   template std::vector<T> Tensor::to<T>() const;
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -1,5 +1,5 @@
-// Tensor: a small handle over shared storage. Copying a Tensor shares it; views share storage with other shape and strides.
-// The functions that compute with tensors are in engine/ops; this header only makes tensors and looks at them.
+// Tensor: a small handle over shared storage. Copying a Tensor shares it; views share storage with other shape and
+// strides. The functions that compute with tensors are in engine/ops; this header only makes tensors and looks at them.
 #pragma once
 #include <memory>
 #include <string>
@@ -32,7 +32,8 @@ class Tensor {
   static Tensor scalar(double value, DType dtype = DType::f32);
   static Tensor arange(int64_t n);  // (n,) i64: 0, 1, ..., n-1
   // Copies `values` (row-major) into a new tensor of T's dtype.
-  template <class T> static Tensor from(const std::vector<T>& values, const Shape& shape);
+  template <class T>
+  static Tensor from(const std::vector<T>& values, const Shape& shape);
 
   // --- what it is -----------------------------------------------------------------------------------------------
   bool defined() const { return impl_ != nullptr; }
@@ -53,13 +54,15 @@ class Tensor {
 
   // --- its elements ---------------------------------------------------------------------------------------------
   // Pointer to the first element; throws when T is not the dtype.
-  template <class T> T* data() const {
+  template <class T>
+  T* data() const {
     if (dtype_of<T> != impl_->dtype) wrong_type(dtype_of<T>);
     return reinterpret_cast<T*>(raw());
   }
   std::byte* raw() const { return impl_->storage->data() + impl_->offset * size_of(impl_->dtype); }
-  double item() const;                            // the value of a tensor with one element
-  template <class T> std::vector<T> to() const;   // all elements in row-major order, converted to T
+  double item() const;  // the value of a tensor with one element
+  template <class T>
+  std::vector<T> to() const;  // all elements in row-major order, converted to T
   bool shares_storage(const Tensor& other) const { return impl_->storage == other.impl_->storage; }
   // True when no other tensor, view or graph node holds this tensor's memory.
   bool is_unshared() const { return impl_.use_count() == 1 && impl_->storage.use_count() == 1; }

@@ -1,0 +1,226 @@
+#include "engine/core/profile.h"
+#include "engine/core/random.h"
+#include "engine/cpu/dense.h"
+#include "engine/cpu/row_kernels.h"
+#include "engine/cpu/strided.h"
+#include "engine/cpu/table.h"
+#include "engine/kernels/functors.h"
+
+namespace engine::cpu {
+namespace {
+
+void count_traffic(const Tensor& y, int operands) {
+  if (profile::enabled())
+    profile::add_work(static_cast<double>(y.numel()), static_cast<double>(y.numel() * size_of(y.dtype()) * operands));
+}
+
+// Calls f with the functor of a unary op in compute type C.
+template <class C, class F>
+void with_functor(Unary u, F&& f) {
+  using namespace functors;
+  const C a = static_cast<C>(u.a), b = static_cast<C>(u.b);
+  switch (u.op) {
+    case UnaryOp::relu: return f(Relu<C>{});
+    case UnaryOp::sigmoid: return f(Sigmoid<C>{});
+    case UnaryOp::tanh: return f(Tanh<C>{});
+    case UnaryOp::exp: return f(Exp<C>{});
+    case UnaryOp::log: return f(Log<C>{});
+    case UnaryOp::sqrt: return f(Sqrt<C>{});
+    case UnaryOp::abs: return f(Abs<C>{});
+    case UnaryOp::softplus: return f(Softplus<C>{});
+    case UnaryOp::pow: return f(Pow<C>{a});
+    case UnaryOp::clamp: return f(Clamp<C>{a, b});
+    case UnaryOp::affine: return f(Affine<C>{a, b});
+  }
+}
+
+void unary(Unary u, const Tensor& x, const Tensor& y) {
+  const auto loop = plan_loop_over(x, y);
+  count_traffic(y, 2);
+  dispatch_floating(x.dtype(), "unary", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    const T* px = x.data<T>();
+    T* py = y.data<T>();
+    with_functor<C>(u, [&](auto f) {
+      run_parallel(loop, [&](int64_t n, auto at, auto step) {
+        if (step[0] == 1 && step[1] == 1)
+          for (int64_t i = 0; i < n; ++i) py[at[1] + i] = static_cast<T>(f.forward(static_cast<C>(px[at[0] + i])));
+        else
+          for (int64_t i = 0; i < n; ++i)
+            py[at[1] + i * step[1]] = static_cast<T>(f.forward(static_cast<C>(px[at[0] + i * step[0]])));
+      });
+    });
+  });
+}
+
+void unary_backward(Unary u, const Tensor& x, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+  const auto loop = plan_loop_over(x, y, dy, dx);
+  count_traffic(dx, 4);
+  dispatch_floating(x.dtype(), "unary_backward", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    const T *px = x.data<T>(), *py = y.data<T>(), *pdy = dy.data<T>();
+    T* pdx = dx.data<T>();
+    with_functor<C>(u, [&](auto f) {
+      run_parallel(loop, [&](int64_t n, auto at, auto step) {
+        for (int64_t i = 0; i < n; ++i)
+          pdx[at[3] + i * step[3]] = static_cast<T>(f.backward(static_cast<C>(px[at[0] + i * step[0]]),
+                                                               static_cast<C>(py[at[1] + i * step[1]]),
+                                                               static_cast<C>(pdy[at[2] + i * step[2]])));
+      });
+    });
+  });
+}
+
+// y = f(a, b) where T is the element type of a and b and R that of y.
+template <class T, class R, class F>
+void map_pairs(const Tensor& a, const Tensor& b, const Tensor& y, F f) {
+  const auto loop = plan_loop_over(a, b, y);
+  using C = Compute<T>;
+  const T *pa = a.data<T>(), *pb = b.data<T>();
+  R* py = y.data<R>();
+  run_parallel(loop, [&](int64_t n, auto at, auto step) {
+    if (step[0] == 1 && step[1] == 1 && step[2] == 1)
+      for (int64_t i = 0; i < n; ++i)
+        py[at[2] + i] = static_cast<R>(f(static_cast<C>(pa[at[0] + i]), static_cast<C>(pb[at[1] + i])));
+    else
+      for (int64_t i = 0; i < n; ++i)
+        py[at[2] + i * step[2]] =
+            static_cast<R>(f(static_cast<C>(pa[at[0] + i * step[0]]), static_cast<C>(pb[at[1] + i * step[1]])));
+  });
+}
+
+// Arithmetic is defined for floating types and i64.
+template <class F>
+void dispatch_arithmetic(DType dtype, F&& f) {
+  if (dtype == DType::i64) return f(TypeTag<int64_t>{});
+  dispatch_floating(dtype, "arithmetic", std::forward<F>(f));
+}
+
+void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
+  count_traffic(y, 3);
+  if (op == BinaryOp::add && a.dtype() == DType::f32 && a.is_dense(y.format()) && b.is_dense(y.format()) &&
+      y.is_dense(y.format())) {
+    const float *pa = a.data<float>(), *pb = b.data<float>();
+    float* py = y.data<float>();
+    parallel_for(y.numel(), loop_grain,
+                 [&](int64_t i, int64_t end) { row_kernels().add(pa + i, pb + i, end - i, py + i); });
+    return;
+  }
+  dispatch_arithmetic(a.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    switch (op) {
+      case BinaryOp::add: return map_pairs<T, T>(a, b, y, functors::Add<C>{});
+      case BinaryOp::sub: return map_pairs<T, T>(a, b, y, functors::Sub<C>{});
+      case BinaryOp::mul: return map_pairs<T, T>(a, b, y, functors::Mul<C>{});
+      case BinaryOp::div:
+        if constexpr (std::is_integral_v<T>)
+          fail("div", "not defined for i64: cast to a floating type first");
+        else
+          return map_pairs<T, T>(a, b, y, functors::Div<C>{});
+    }
+  });
+}
+
+void compare(CompareOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
+  dispatch_all(a.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    switch (op) {
+      case CompareOp::equal: return map_pairs<T, bool>(a, b, y, functors::Equal<C>{});
+      case CompareOp::less: return map_pairs<T, bool>(a, b, y, functors::Less<C>{});
+      case CompareOp::less_equal: return map_pairs<T, bool>(a, b, y, functors::LessEqual<C>{});
+    }
+  });
+}
+
+void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& y) {
+  const auto loop = plan_loop_over(condition, a, b, y);
+  const bool* pc = condition.data<bool>();
+  dispatch_all(a.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T *pa = a.data<T>(), *pb = b.data<T>();
+    T* py = y.data<T>();
+    run_parallel(loop, [&](int64_t n, auto at, auto step) {
+      for (int64_t i = 0; i < n; ++i)
+        py[at[3] + i * step[3]] = pc[at[0] + i * step[0]] ? pa[at[1] + i * step[1]] : pb[at[2] + i * step[2]];
+    });
+  });
+}
+
+// Masks are numbered in row-major order, so that they don't depend on the layout: four numbers to a Philox block.
+void dropout(const Tensor& x, double p, uint64_t seed, uint64_t stream, const Tensor& y) {
+  const Tensor source = dense(x, MemoryFormat::contiguous);
+  const Tensor target = y.is_contiguous() ? y : Tensor::empty(y.shape(), {.dtype = y.dtype()});
+  dispatch_floating(x.dtype(), "dropout", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    const T* from = source.data<T>();
+    T* to = target.data<T>();
+    const int64_t n = x.numel();
+    const C scale = static_cast<C>(1 / (1 - p));
+    parallel_for((n + 3) / 4, loop_grain / 4, [&](int64_t block, int64_t end) {
+      for (; block < end; ++block) {
+        const auto words = philox(seed, stream, static_cast<uint64_t>(block));
+        for (int64_t i = 4 * block; i < std::min(n, 4 * block + 4); ++i)
+          to[i] =
+              to_uniform(words[i % 4]) >= p ? static_cast<T>(static_cast<C>(from[i]) * scale) : static_cast<T>(C(0));
+      }
+    });
+  });
+  if (!y.is_contiguous()) copy(target, y);
+}
+
+}  // namespace
+
+void copy(const Tensor& x, const Tensor& y) {
+  const auto loop = plan_loop_over(x, y);
+  count_traffic(y, 2);
+  dispatch_all(x.dtype(), [&](auto from) {
+    using S = typename decltype(from)::type;
+    dispatch_all(y.dtype(), [&](auto to) {
+      using T = typename decltype(to)::type;
+      const S* px = x.data<S>();
+      T* py = y.data<T>();
+      run_parallel(loop, [&](int64_t n, auto at, auto step) {
+        const S* source = px + at[0];
+        T* target = py + at[1];
+        if (std::is_same_v<S, T> && step[0] == 1 && step[1] == 1)
+          std::copy_n(reinterpret_cast<const T*>(source), n, target);
+        else
+          for (int64_t i = 0; i < n; ++i)
+            target[i * step[1]] = static_cast<T>(static_cast<Compute<S>>(source[i * step[0]]));
+      });
+    });
+  });
+}
+
+Tensor dense(const Tensor& x, MemoryFormat format) {
+  if (x.is_dense(format)) return x;
+  Tensor y = Tensor::empty(x.shape(), {.dtype = x.dtype(), .format = format});
+  copy(x, y);
+  return y;
+}
+
+Tensor dense(const Tensor& x) { return dense(x, x.format()); }
+
+Tensor as_type(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  Tensor y = empty_like(x, dtype);
+  copy(x, y);
+  return y;
+}
+
+void fill(ElementwiseKernels& table) {
+  table.unary = unary;
+  table.unary_backward = unary_backward;
+  table.binary = binary;
+  table.compare = compare;
+  table.where = where;
+  table.copy = copy;
+  table.dropout = dropout;
+}
+
+}  // namespace engine::cpu

@@ -1,0 +1,65 @@
+#include "engine/cpu/strided.h"
+#include "engine/cpu/table.h"
+
+namespace engine::cpu {
+namespace {
+
+void check_position(const char* op, int64_t position, int64_t size) {
+  check(position >= 0 && position < size, op, "index {} is out of range for an axis of size {}", position, size);
+}
+
+// x is walked like y with the indexed axis held still; the index then says how far along it to read.
+void gather(const Tensor& x, int axis, const Tensor& index, const Tensor& y) {
+  const int64_t size = x.shape()[axis], along = x.strides()[axis];
+  const auto loop = plan_loop<3>(y.shape(), {x.strides().replaced(axis, 0), index.strides(), y.strides()});
+  const int64_t* pi = index.data<int64_t>();
+  dispatch_all(x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T* px = x.data<T>();
+    T* py = y.data<T>();
+    run_parallel(loop, [&](int64_t n, auto at, auto step) {
+      if (step[1] == 0 && step[0] == 1 && step[2] == 1) {  // whole rows: index_select
+        const int64_t position = pi[at[1]];
+        check_position("gather", position, size);
+        std::copy_n(px + at[0] + position * along, n, py + at[2]);
+        return;
+      }
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t position = pi[at[1] + i * step[1]];
+        check_position("gather", position, size);
+        py[at[2] + i * step[2]] = px[at[0] + i * step[0] + position * along];
+      }
+    });
+  });
+}
+
+// One thread: several sources may name one place.
+void scatter(const Tensor& source, int axis, const Tensor& index, bool add, const Tensor& y) {
+  const int64_t size = y.shape()[axis], along = y.strides()[axis];
+  const auto loop = plan_loop<3>(source.shape(), {source.strides(), index.strides(), y.strides().replaced(axis, 0)});
+  const int64_t* pi = index.data<int64_t>();
+  dispatch_all(source.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = Compute<T>;
+    const T* ps = source.data<T>();
+    T* py = y.data<T>();
+    run_range(loop, 0, source.numel(), [&](int64_t n, auto at, auto step) {
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t position = pi[at[1] + i * step[1]];
+        check_position("scatter", position, size);
+        T& target = py[at[2] + i * step[2] + position * along];
+        const T value = ps[at[0] + i * step[0]];
+        target = add ? static_cast<T>(static_cast<C>(target) + static_cast<C>(value)) : value;
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void fill(IndexKernels& table) {
+  table.gather = gather;
+  table.scatter = scatter;
+}
+
+}  // namespace engine::cpu

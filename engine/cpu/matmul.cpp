@@ -1,0 +1,77 @@
+// Matrix product: oneDNN for f32, plain loops for f64, f32 for the 16-bit types.
+#include "engine/core/parallel.h"
+#include "engine/core/profile.h"
+#include "engine/cpu/dense.h"
+#include "engine/cpu/onednn.h"
+#include "engine/cpu/plain.h"
+#include "engine/cpu/table.h"
+
+namespace engine::cpu {
+namespace {
+
+using dnnl::memory;
+
+Tensor with_batch(const Tensor& x) {
+  return x.rank() == 3 ? x : x.as_strided(x.shape().inserted(0, 1), x.strides().inserted(0, x.numel()));
+}
+
+// oneDNN takes a matrix that is row-major or transposed, with room between its rows; anything else is copied first.
+Tensor as_matrix(const Tensor& x) {
+  Strides s = x.strides();
+  const int64_t rows = x.size(1), columns = x.size(2);
+  if (rows == 1) s[1] = columns * std::max<int64_t>(s[2], 1);  // strides of single rows and columns mean nothing
+  if (columns == 1) s[2] = s[1] == 1 ? rows : 1;
+  if (x.size(0) == 1) s[0] = rows * columns;
+  const bool row_major = s[2] == 1 && s[1] >= columns, transposed = s[1] == 1 && s[2] >= rows;
+  if ((row_major || transposed) && s[0] >= rows * columns) return x.as_strided(x.shape(), s);
+  return dense(x, MemoryFormat::contiguous);
+}
+
+void matmul_onednn(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
+  static PrimitiveCache<dnnl::primitive> cache(256);
+  PrimitiveKey key{bias.defined(), num_threads()};
+  for (const Tensor* t : {&a, &b, &y}) {
+    append(key, t->shape());
+    append(key, t->strides());
+  }
+  const memory::desc bias_desc = bias.defined()
+                                     ? memory::desc({1, 1, y.size(2)}, memory::data_type::f32, memory::format_tag::abc)
+                                     : memory::desc();
+  const auto primitive = cache.get(key, [&] {
+    return dnnl::matmul(
+        dnnl::matmul::primitive_desc(onednn_engine(), describe(a), describe(b), bias_desc, describe(y)));
+  });
+  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(describe(a), a)},
+                                            {DNNL_ARG_WEIGHTS, wrap(describe(b), b)},
+                                            {DNNL_ARG_DST, wrap(describe(y), y)}};
+  if (bias.defined()) arguments.emplace(DNNL_ARG_BIAS, wrap(bias_desc, bias));
+  primitive->execute(onednn_stream(), arguments);
+}
+
+void matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
+  if (is_half(a.dtype())) {
+    const Tensor y32 = empty_like(y, DType::f32);
+    matmul(as_type(a, DType::f32), as_type(b, DType::f32), bias.defined() ? as_type(bias, DType::f32) : bias, y32);
+    return copy(y32, y);
+  }
+  if (y.numel() == 0) return;
+  profile::add_work(2.0 * static_cast<double>(y.numel() * a.size(-1)),
+                    4.0 * static_cast<double>(a.numel() + b.numel() + y.numel()));
+  const Tensor a3 = with_batch(a), b3 = with_batch(b), y3 = with_batch(y);
+  if (a.dtype() == DType::f64 || a.size(-1) == 0) {
+    if (a.dtype() == DType::f64) return plain::matmul(a3, b3, bias, y3);
+    const Tensor empty_sum = bias.defined() ? bias : Tensor::scalar(0);
+    Strides still = Shape::filled(y.rank(), 0);
+    if (bias.defined()) still[y.rank() - 1] = bias.strides()[0];
+    return copy(empty_sum.as_strided(y.shape(), still), y);
+  }
+  check(a.dtype() == DType::f32, "matmul", "not defined for {}: cast first", name(a.dtype()));
+  onednn_call("matmul",
+              [&] { matmul_onednn(as_matrix(a3), as_matrix(b3), bias.defined() ? dense(bias) : bias, as_matrix(y3)); });
+}
+
+}  // namespace
+
+void fill(MatmulKernels& table) { table.matmul = matmul; }
+
+}  // namespace engine::cpu

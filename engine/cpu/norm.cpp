@@ -1,0 +1,285 @@
+#include <vector>
+
+#include "engine/core/parallel.h"
+#include "engine/core/profile.h"
+#include "engine/cpu/dense.h"
+#include "engine/cpu/row_kernels.h"
+#include "engine/cpu/table.h"
+
+namespace engine::cpu {
+namespace {
+
+// x seen as (outer, C, inner) in memory: channels_last and (N, C) have inner = 1, row-major images inner = H W.
+struct Layout {
+  int64_t outer, channels, inner;
+};
+
+Layout layout_of(const Tensor& x) {
+  const int64_t c = x.size(1);
+  if (x.rank() == 4 && x.format() == MemoryFormat::contiguous && x.size(2) * x.size(3) > 1)
+    return {x.size(0), c, x.size(2) * x.size(3)};
+  return {c ? x.numel() / c : 0, c, 1};
+}
+
+// --- f32 with channels innermost: vector kernels over chunks of rows -------------------------------------------------
+//
+// Few channels make short rows, so `tile` rows are taken as one longer row with the per-channel values repeated. Sums
+// are kept per chunk of rows, a fixed number whatever the thread count, and added up in order: the same bits every
+// time.
+
+struct Rows {
+  int64_t rows, channels, tile, chunk, chunks;
+  explicit Rows(const Layout& l) : rows(l.outer), channels(l.channels) {
+    tile = std::max<int64_t>(1, 96 / std::max<int64_t>(channels, 1));
+    chunk = std::max<int64_t>(tile, 16384 / std::max<int64_t>(channels, 1) / tile * tile);
+    chunks = (rows + chunk - 1) / chunk;
+  }
+  std::vector<float> tiled(const float* values) const {
+    std::vector<float> out(static_cast<std::size_t>(tile * channels));
+    for (int64_t i = 0; i < tile * channels; ++i) out[i] = values[i % channels];
+    return out;
+  }
+  // f(first element, rows, channels per row) on the tiled rows of [begin, end) and then on what is left of them.
+  template <class F>
+  void pieces(int64_t begin, int64_t end, F&& f) const {
+    const int64_t whole = (end - begin) / tile;
+    if (whole) f(begin * channels, whole, tile * channels);
+    if (const int64_t done = begin + whole * tile; done < end) f(done * channels, end - done, channels);
+  }
+  // Two per-channel sums over all rows; f(first element, rows, channels, sum, sum) adds to its last two arguments.
+  template <class F>
+  void reduce(F&& f, std::vector<double>& first, std::vector<double>& second) const {
+    std::vector<double> partial(static_cast<std::size_t>(2 * chunks * channels), 0.0);
+    parallel_for(chunks, 1, [&](int64_t k, int64_t end) {
+      std::vector<float> sums(static_cast<std::size_t>(2 * tile * channels));
+      for (; k < end; ++k) {
+        double* out = partial.data() + 2 * k * channels;
+        pieces(k * chunk, std::min(rows, (k + 1) * chunk), [&](int64_t at, int64_t n, int64_t width) {
+          std::fill(sums.begin(), sums.end(), 0.0f);
+          f(at, n, width, sums.data(), sums.data() + width);
+          for (int64_t i = 0; i < width; ++i) {
+            out[i % channels] += sums[i];
+            out[channels + i % channels] += sums[width + i];
+          }
+        });
+      }
+    });
+    first.assign(static_cast<std::size_t>(channels), 0.0);
+    second = first;
+    for (int64_t k = 0; k < chunks; ++k)
+      for (int64_t c = 0; c < channels; ++c) {
+        first[c] += partial[2 * k * channels + c];
+        second[c] += partial[(2 * k + 1) * channels + c];
+      }
+  }
+  template <class F>
+  void each(F&& f) const {
+    parallel_for(chunks, 1, [&](int64_t k, int64_t end) {
+      for (; k < end; ++k) pieces(k * chunk, std::min(rows, (k + 1) * chunk), f);
+    });
+  }
+};
+
+void statistics_rows(const Rows& r, const float* x, float* mean, float* variance) {
+  const std::vector<float> shift = r.tiled(x);  // the first row: near the mean, whatever the mean is
+  std::vector<double> sum, squares;
+  r.reduce([&](int64_t at, int64_t n, int64_t width, float* s,
+               float* q) { row_kernels().sums(x + at, shift.data(), n, width, s, q); },
+           sum, squares);
+  for (int64_t c = 0; c < r.channels; ++c) {
+    const double m = sum[c] / static_cast<double>(r.rows);
+    mean[c] = static_cast<float>(m + shift[c]);
+    variance[c] = static_cast<float>(std::max(0.0, squares[c] / static_cast<double>(r.rows) - m * m));
+  }
+}
+
+void normalize_rows(const Rows& r, const float* x, const float* mean, const float* inv_std, const float* weight,
+                    const float* bias, const float* residual, bool relu, float* y) {
+  std::vector<float> scale(static_cast<std::size_t>(r.channels)), shift(scale.size());
+  for (int64_t c = 0; c < r.channels; ++c) {
+    scale[c] = inv_std[c] * weight[c];
+    shift[c] = bias[c] - mean[c] * scale[c];
+  }
+  const std::vector<float> scales = r.tiled(scale.data()), shifts = r.tiled(shift.data());
+  r.each([&](int64_t at, int64_t n, int64_t width) {
+    row_kernels().normalize(x + at, scales.data(), shifts.data(), residual ? residual + at : nullptr, relu, n, width,
+                            y + at);
+  });
+}
+
+struct BackwardPointers {
+  const float *x, *y, *dy, *weight, *mean, *inv_std;
+  float *dx, *dweight, *dbias, *dresidual;
+};
+
+void backward_rows(const Rows& r, const BackwardPointers& p, bool batch_statistics) {
+  const std::vector<float> means = r.tiled(p.mean);
+  std::vector<double> sum_g, sum_gx;
+  r.reduce(
+      [&](int64_t at, int64_t n, int64_t width, float* s, float* q) {
+        row_kernels().backward_sums(p.x + at, p.y ? p.y + at : nullptr, p.dy + at, means.data(), n, width, s, q);
+      },
+      sum_g, sum_gx);
+  std::vector<float> a(static_cast<std::size_t>(r.channels)), b(a.size(), 0.0f), c(a.size(), 0.0f);
+  for (int64_t i = 0; i < r.channels; ++i) {
+    const double s = p.inv_std[i], n = static_cast<double>(r.rows), ws = p.weight[i] * s;
+    const double dweight = sum_gx[i] * s;  // sum of g z
+    p.dweight[i] = static_cast<float>(dweight);
+    p.dbias[i] = static_cast<float>(sum_g[i]);
+    a[i] = static_cast<float>(ws);
+    if (batch_statistics) {  // dx = ws (g - mean(g) - (x - m) s mean(g z))
+      b[i] = static_cast<float>(-ws * s * dweight / n);
+      c[i] = static_cast<float>(ws * (p.mean[i] * s * dweight - sum_g[i]) / n);
+    }
+  }
+  const std::vector<float> as = r.tiled(a.data()), bs = r.tiled(b.data()), cs = r.tiled(c.data());
+  r.each([&](int64_t at, int64_t n, int64_t width) {
+    row_kernels().backward_input(p.x + at, p.y ? p.y + at : nullptr, p.dy + at, as.data(), bs.data(), cs.data(), n,
+                                 width, p.dx + at, p.dresidual ? p.dresidual + at : nullptr);
+  });
+}
+
+// --- any type, any layout: plain loops with double sums --------------------------------------------------------------
+
+template <class T, class F>
+void for_channel(const Layout& l, int64_t c, F&& f) {
+  for (int64_t o = 0; o < l.outer; ++o)
+    for (int64_t i = 0, at = (o * l.channels + c) * l.inner; i < l.inner; ++i) f(at + i);
+}
+
+template <class T, class S>
+void statistics_plain(const Layout& l, const T* x, S* mean, S* variance) {
+  const double n = static_cast<double>(l.outer * l.inner);
+  parallel_for(l.channels, 1, [&](int64_t c, int64_t end) {
+    for (; c < end; ++c) {
+      double sum = 0, squares = 0;
+      for_channel<T>(l, c, [&](int64_t i) { sum += static_cast<Compute<T>>(x[i]); });
+      const double m = sum / n;
+      for_channel<T>(l, c, [&](int64_t i) {
+        const double d = static_cast<Compute<T>>(x[i]) - m;
+        squares += d * d;
+      });
+      mean[c] = static_cast<S>(m);
+      variance[c] = static_cast<S>(squares / n);
+    }
+  });
+}
+
+template <class T, class S>
+void normalize_plain(const Layout& l, const T* x, const S* mean, const S* inv_std, const S* weight, const S* bias,
+                     const T* residual, bool relu, T* y) {
+  parallel_for(l.channels, 1, [&](int64_t c, int64_t end) {
+    for (; c < end; ++c)
+      for_channel<T>(l, c, [&](int64_t i) {
+        S v = (static_cast<Compute<T>>(x[i]) - mean[c]) * inv_std[c] * weight[c] + bias[c];
+        if (residual) v += static_cast<Compute<T>>(residual[i]);
+        y[i] = static_cast<T>(relu && v <= 0 ? S(0) : v);
+      });
+  });
+}
+
+template <class T, class S>
+void backward_plain(const Layout& l, const BatchNormSaved& saved, const T* dy, T* dx, S* dweight, S* dbias,
+                    T* dresidual) {
+  const T* x = saved.x.data<T>();
+  const T* y = saved.relu ? saved.y.data<T>() : nullptr;
+  const S *mean = saved.mean.data<S>(), *inv_std = saved.inv_std.data<S>(), *weight = saved.weight.data<S>();
+  const double n = static_cast<double>(l.outer * l.inner);
+  parallel_for(l.channels, 1, [&](int64_t c, int64_t end) {
+    for (; c < end; ++c) {
+      double sum_g = 0, sum_gz = 0;
+      auto g = [&](int64_t i) {
+        return y && !(static_cast<Compute<T>>(y[i]) > 0) ? 0.0 : static_cast<double>(static_cast<Compute<T>>(dy[i]));
+      };
+      auto z = [&](int64_t i) { return (static_cast<double>(static_cast<Compute<T>>(x[i])) - mean[c]) * inv_std[c]; };
+      for_channel<T>(l, c, [&](int64_t i) {
+        sum_g += g(i);
+        sum_gz += g(i) * z(i);
+      });
+      dweight[c] = static_cast<S>(sum_gz);
+      dbias[c] = static_cast<S>(sum_g);
+      const double k = saved.batch_statistics ? 1 / n : 0, ws = static_cast<double>(weight[c]) * inv_std[c];
+      for_channel<T>(l, c, [&](int64_t i) {
+        if (dresidual) dresidual[i] = static_cast<T>(static_cast<Compute<T>>(g(i)));
+        dx[i] = static_cast<T>(static_cast<Compute<T>>(ws * (g(i) - k * sum_g - k * z(i) * sum_gz)));
+      });
+    }
+  });
+}
+
+// --- the table's entries ---------------------------------------------------------------------------------------------
+
+// Per-channel values have f32 for every type but f64.
+template <class T>
+using Stat = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+void count_traffic(const Tensor& x, double tensors) {
+  profile::add_work(0, tensors * static_cast<double>(x.numel() * size_of(x.dtype())));
+}
+
+bool fits_rows(const Tensor& x, const Layout& l) { return x.dtype() == DType::f32 && l.inner == 1 && l.outer > 0; }
+
+void statistics(const Tensor& x_any, const Tensor& mean, const Tensor& variance) {
+  const Tensor x = dense(x_any);
+  const Layout l = layout_of(x);
+  count_traffic(x, 1);
+  if (fits_rows(x, l)) return statistics_rows(Rows(l), x.data<float>(), mean.data<float>(), variance.data<float>());
+  dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    statistics_plain(l, x.data<T>(), mean.data<Stat<T>>(), variance.data<Stat<T>>());
+  });
+}
+
+void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, const Tensor& weight, const Tensor& bias,
+               const Tensor& residual_any, bool relu, const Tensor& y) {
+  const Tensor x = dense(x_any, y.format());
+  const Tensor residual = residual_any.defined() ? dense(residual_any, y.format()) : Tensor();
+  const Layout l = layout_of(y);
+  count_traffic(x, residual.defined() ? 3 : 2);
+  dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using S = Stat<T>;
+    const T* r = residual.defined() ? residual.data<T>() : nullptr;
+    if constexpr (std::is_same_v<T, float>)
+      if (fits_rows(x, l))
+        return normalize_rows(Rows(l), x.data<T>(), mean.data<S>(), inv_std.data<S>(), weight.data<S>(), bias.data<S>(),
+                              r, relu, y.data<T>());
+    normalize_plain(l, x.data<T>(), mean.data<S>(), inv_std.data<S>(), weight.data<S>(), bias.data<S>(), r, relu,
+                    y.data<T>());
+  });
+}
+
+BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, bool wants_dresidual) {
+  BatchNormSaved saved = given;
+  saved.x = dense(given.x);
+  if (saved.relu) saved.y = dense(given.y, saved.x.format());
+  const Tensor dy = dense(dy_any, saved.x.format());
+  const Layout l = layout_of(saved.x);
+  BatchNormGradients out{empty_like(saved.x), empty_like(saved.weight), empty_like(saved.weight),
+                         wants_dresidual ? empty_like(saved.x) : Tensor()};
+  count_traffic(dy, (saved.relu ? 6 : 4) + (wants_dresidual ? 2 : 1));
+  dispatch_floating(dy.dtype(), "batch_norm", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using S = Stat<T>;
+    T* dresidual = wants_dresidual ? out.dresidual.data<T>() : nullptr;
+    if constexpr (std::is_same_v<T, float>)
+      if (fits_rows(dy, l))
+        return backward_rows(Rows(l),
+                             {saved.x.data<T>(), saved.relu ? saved.y.data<T>() : nullptr, dy.data<T>(),
+                              saved.weight.data<S>(), saved.mean.data<S>(), saved.inv_std.data<S>(), out.dx.data<T>(),
+                              out.dweight.data<S>(), out.dbias.data<S>(), dresidual},
+                             saved.batch_statistics);
+    backward_plain(l, saved, dy.data<T>(), out.dx.data<T>(), out.dweight.data<S>(), out.dbias.data<S>(), dresidual);
+  });
+  return out;
+}
+
+}  // namespace
+
+void fill(NormKernels& table) {
+  table.statistics = statistics;
+  table.normalize = normalize;
+  table.backward = backward;
+}
+
+}  // namespace engine::cpu

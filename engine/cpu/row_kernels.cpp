@@ -1,0 +1,147 @@
+// Compiled once per instruction set with RIDE_ISA set to its name. Includes nothing with inline functions: those would
+// be compiled for this instruction set too, and the linker could hand them to code that runs on any machine.
+#include "engine/cpu/row_kernels.h"
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+namespace engine::cpu {
+namespace {
+
+void add(const float* a, const float* b, int64_t n, float* y) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+}
+
+// Four rows at a time, so that the sums are loaded and stored once for four additions.
+void sums(const float* __restrict x, const float* __restrict shift, int64_t rows, int64_t channels,
+          float* __restrict sum, float* __restrict squares) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4, x += 4 * channels) {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      const float k = shift[c];
+      const float d0 = x[c] - k, d1 = x[c + channels] - k, d2 = x[c + 2 * channels] - k, d3 = x[c + 3 * channels] - k;
+      sum[c] += (d0 + d1) + (d2 + d3);
+      squares[c] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+    }
+  }
+  for (; r < rows; ++r, x += channels) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const float d = x[c] - shift[c];
+      sum[c] += d;
+      squares[c] += d * d;
+    }
+  }
+}
+
+template <bool has_residual, bool relu>
+void normalize_as(const float* __restrict x, const float* __restrict scale, const float* __restrict shift,
+                  const float* __restrict residual, int64_t rows, int64_t channels, float* __restrict y) {
+  for (int64_t r = 0; r < rows; ++r) {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      float v = x[c] * scale[c] + shift[c];
+      if (has_residual) v += residual[c];
+      y[c] = relu && v <= 0 ? 0 : v;
+    }
+    x += channels;
+    y += channels;
+    if (has_residual) residual += channels;
+  }
+}
+
+void normalize(const float* x, const float* scale, const float* shift, const float* residual, bool relu, int64_t rows,
+               int64_t channels, float* y) {
+  if (residual && relu)
+    normalize_as<true, true>(x, scale, shift, residual, rows, channels, y);
+  else if (residual)
+    normalize_as<true, false>(x, scale, shift, residual, rows, channels, y);
+  else if (relu)
+    normalize_as<false, true>(x, scale, shift, residual, rows, channels, y);
+  else
+    normalize_as<false, false>(x, scale, shift, residual, rows, channels, y);
+}
+
+template <bool relu>
+void backward_sums_as(const float* __restrict x, const float* __restrict y, const float* __restrict dy,
+                      const float* __restrict mean, int64_t rows, int64_t channels, float* __restrict sum_g,
+                      float* __restrict sum_gx) {
+  int64_t r = 0;
+  const int64_t step = channels;
+  for (; r + 2 <= rows; r += 2, x += 2 * step, dy += 2 * step) {
+#pragma omp simd
+    for (int64_t c = 0; c < channels; ++c) {
+      const float g0 = !relu || y[c] > 0 ? dy[c] : 0, g1 = !relu || y[c + step] > 0 ? dy[c + step] : 0;
+      sum_g[c] += g0 + g1;
+      sum_gx[c] += g0 * (x[c] - mean[c]) + g1 * (x[c + step] - mean[c]);
+    }
+    if (relu) y += 2 * step;
+  }
+  for (; r < rows; ++r)
+    for (int64_t c = 0; c < channels; ++c) {
+      const float g = !relu || y[c] > 0 ? dy[c] : 0;
+      sum_g[c] += g;
+      sum_gx[c] += g * (x[c] - mean[c]);
+    }
+}
+
+void backward_sums(const float* x, const float* y, const float* dy, const float* mean, int64_t rows, int64_t channels,
+                   float* sum_g, float* sum_gx) {
+  if (y)
+    backward_sums_as<true>(x, y, dy, mean, rows, channels, sum_g, sum_gx);
+  else
+    backward_sums_as<false>(x, y, dy, mean, rows, channels, sum_g, sum_gx);
+}
+
+template <bool relu, bool has_residual>
+void backward_input_as(const float* __restrict x, const float* __restrict y, const float* __restrict dy,
+                       const float* __restrict a, const float* __restrict b, const float* __restrict c, int64_t rows,
+                       int64_t channels, float* __restrict dx, float* __restrict dresidual) {
+  for (int64_t r = 0; r < rows; ++r) {
+#pragma omp simd
+    for (int64_t i = 0; i < channels; ++i) {
+      const float g = !relu || y[i] > 0 ? dy[i] : 0;
+      dx[i] = a[i] * g + b[i] * x[i] + c[i];
+      if (has_residual) dresidual[i] = g;
+    }
+    x += channels;
+    dy += channels;
+    dx += channels;
+    if (relu) y += channels;
+    if (has_residual) dresidual += channels;
+  }
+}
+
+void backward_input(const float* x, const float* y, const float* dy, const float* a, const float* b, const float* c,
+                    int64_t rows, int64_t channels, float* dx, float* dresidual) {
+  if (y && dresidual)
+    backward_input_as<true, true>(x, y, dy, a, b, c, rows, channels, dx, dresidual);
+  else if (y)
+    backward_input_as<true, false>(x, y, dy, a, b, c, rows, channels, dx, dresidual);
+  else if (dresidual)
+    backward_input_as<false, true>(x, y, dy, a, b, c, rows, channels, dx, dresidual);
+  else
+    backward_input_as<false, false>(x, y, dy, a, b, c, rows, channels, dx, dresidual);
+}
+
+void sgd(float* __restrict p, const float* __restrict g, float* __restrict v, int64_t n, float lr, float momentum,
+         float decay, bool nesterov) {
+  const float ahead = nesterov ? momentum : 1, now = nesterov ? 1 : 0;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float d = g[i] + decay * p[i];
+    v[i] = momentum * v[i] + d;
+    p[i] -= lr * (now * d + ahead * v[i]);
+  }
+}
+
+}  // namespace
+
+extern const RowKernels JOIN(row_kernels_, RIDE_ISA);
+const RowKernels JOIN(row_kernels_, RIDE_ISA) = {TEXT(RIDE_ISA), add, sums, normalize, backward_sums,
+                                                 backward_input, sgd};
+
+}  // namespace engine::cpu

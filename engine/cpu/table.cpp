@@ -1,0 +1,18 @@
+#include "engine/cpu/table.h"
+
+namespace engine::cpu {
+
+KernelTable kernel_table() {
+  KernelTable table;
+  fill(table.elementwise);
+  fill(table.reduce);
+  fill(table.index);
+  fill(table.conv);
+  fill(table.matmul);
+  fill(table.norm);
+  fill(table.pool);
+  fill(table.optim);
+  return table;
+}
+
+}  // namespace engine::cpu

@@ -1,0 +1,12 @@
+// Matrix product kernel. a (..., m, k), b (..., k, n), bias (n) or undefined, y (..., m, n): rank 2, or 3 with a batch.
+#pragma once
+#include "engine/core/tensor.h"
+#include "engine/kernels/slot.h"
+
+namespace engine {
+
+struct MatmulKernels {
+  Slot<void(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y)> matmul{"matmul"};
+};
+
+}  // namespace engine

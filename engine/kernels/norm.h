@@ -1,0 +1,31 @@
+// Batch normalisation kernels, with an optional residual added and ReLU applied inside.
+#pragma once
+#include "engine/core/tensor.h"
+#include "engine/kernels/slot.h"
+
+namespace engine {
+
+// What backward needs of a forward pass. x, y (N, C, H, W) or (N, C); mean, inv_std (C) f32 (f64 for f64).
+struct BatchNormSaved {
+  Tensor x, y;  // y only with relu: its sign is the mask
+  Tensor weight;
+  Tensor mean, inv_std;
+  bool relu = false;
+  bool batch_statistics = true;  // false: mean and inv_std were constants (evaluation)
+};
+struct BatchNormGradients {
+  Tensor dx, dweight, dbias, dresidual;  // dresidual only if asked for
+};
+
+struct NormKernels {
+  // mean and biased variance of x over every axis but the channel's (axis 1).
+  Slot<void(const Tensor& x, const Tensor& mean, const Tensor& variance)> statistics{"batch_norm statistics"};
+  // y = relu?((x - mean) * inv_std * weight + bias + residual?)
+  Slot<void(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& weight, const Tensor& bias,
+            const Tensor& residual, bool relu, const Tensor& y)>
+      normalize{"batch_norm"};
+  Slot<BatchNormGradients(const BatchNormSaved&, const Tensor& dy, bool wants_dresidual)> backward{
+      "batch_norm backward"};
+};
+
+}  // namespace engine

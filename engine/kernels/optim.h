@@ -1,0 +1,31 @@
+// Optimizer updates: one sweep over all parameters.
+#pragma once
+#include <vector>
+
+#include "engine/core/tensor.h"
+#include "engine/kernels/slot.h"
+
+namespace engine {
+
+// One parameter with its gradient and state, all of one shape and dense.
+struct SgdItem {
+  Tensor parameter, gradient, momentum;  // momentum is zero before the first step
+};
+struct SgdUpdate {
+  double lr, momentum, weight_decay;
+  bool nesterov;
+};
+struct AdamWItem {
+  Tensor parameter, gradient, exp_avg, exp_avg_sq;
+};
+struct AdamWUpdate {
+  double lr, beta1, beta2, eps, weight_decay;
+  int64_t step;  // 1 for the first
+};
+
+struct OptimKernels {
+  Slot<void(const std::vector<SgdItem>&, const SgdUpdate&)> sgd{"sgd"};
+  Slot<void(const std::vector<AdamWItem>&, const AdamWUpdate&)> adamw{"adamw"};
+};
+
+}  // namespace engine

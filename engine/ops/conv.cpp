@@ -1,0 +1,53 @@
+#include "engine/ops/conv.h"
+
+#include "engine/core/profile.h"
+#include "engine/kernels/select.h"
+#include "engine/ops/reduce.h"
+
+namespace engine {
+namespace {
+
+int64_t output_size(int64_t input, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
+  return (input + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+}
+
+Shape check_conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& o) {
+  check(x.rank() == 4 && w.rank() == 4, "conv2d", "input and weight must have four axes, got {} and {}", x.shape(),
+        w.shape());
+  check(x.dtype() == w.dtype(), "conv2d", "input is {}, weight is {}: cast one", name(x.dtype()), name(w.dtype()));
+  check(
+      o.stride.h > 0 && o.stride.w > 0 && o.dilation.h > 0 && o.dilation.w > 0 && o.padding.h >= 0 && o.padding.w >= 0,
+      "conv2d", "stride and dilation must be positive and padding not negative");
+  check(o.groups > 0 && w.size(0) % o.groups == 0, "conv2d", "{} output channels don't divide into {} groups",
+        w.size(0), o.groups);
+  check(x.size(1) == w.size(1) * o.groups, "conv2d", "weight {} expects {} input channels, input has {}: {}", w.shape(),
+        w.size(1) * o.groups, x.size(1), x.shape());
+  if (b.defined()) {
+    check(b.shape() == Shape{w.size(0)}, "conv2d", "weight {} needs a bias of ({},), got {}", w.shape(), w.size(0),
+          b.shape());
+    check(b.dtype() == x.dtype(), "conv2d", "input is {}, bias is {}: cast one", name(x.dtype()), name(b.dtype()));
+  }
+  const int64_t p = output_size(x.size(2), w.size(2), o.stride.h, o.padding.h, o.dilation.h);
+  const int64_t q = output_size(x.size(3), w.size(3), o.stride.w, o.padding.w, o.dilation.w);
+  check(p > 0 && q > 0, "conv2d", "kernel {} is larger than the padded input {}", w.shape(), x.shape());
+  return {x.size(0), w.size(0), p, q};
+}
+
+}  // namespace
+
+// y[n,k] = sum_c w[k,c] (*) x[n,c] + b[k]                        (*) is cross-correlation, as everywhere in this field
+// dx = w^T (*) dy      dw = x (*) dy, summed over n      db = dy summed over n, h, w
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& options) {
+  profile::Scope scope("conv2d");
+  const Shape y_shape = check_conv2d(x, w, b, options);
+  Tensor y = kernels(x).conv.forward(x, w, b, y_shape, options);
+  return record("conv2d", y, {x, w, b},
+                [x = x.detach(), w = w.detach(), options](const Tensor& dy, Needs needs) -> Gradients {
+                  const ConvKernels& conv = kernels(x).conv;
+                  return {needs[0] ? conv.backward_input(dy, w, x.shape(), options) : none,
+                          needs[1] ? conv.backward_weight(dy, x, w.shape(), options) : none,
+                          needs[2] ? sum(dy, {.axes = {0, 2, 3}}) : none};
+                });
+}
+
+}  // namespace engine

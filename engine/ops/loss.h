@@ -1,0 +1,35 @@
+// Losses over logits (N, C) and their relatives; every one returns a scalar unless reduction is none.
+#pragma once
+#include "engine/autograd/node.h"
+
+namespace engine {
+
+enum class Reduction { mean, sum, none };
+
+struct CrossEntropyOptions {
+  Tensor weight = {};  // (C) class weights; the mean is then divided by the sum of the weights in the batch
+  double label_smoothing = 0;
+  Reduction reduction = Reduction::mean;
+};
+// labels: (N) i64 classes, or (N, C) probabilities of the logits' dtype (soft targets).
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options = {});
+
+enum class KlReduction { batchmean, sum, none };
+// KL(target || exp(log_probabilities)), pointwise target (log target - log_probabilities) with 0 log 0 = 0.
+Tensor kl_div(const Tensor& log_probabilities, const Tensor& target, KlReduction reduction = KlReduction::batchmean);
+
+struct BceOptions {
+  Tensor pos_weight = {};  // broadcast against the targets: weight of the positive part
+  Reduction reduction = Reduction::mean;
+};
+// -[p y log s(z) + (1 - y) log(1 - s(z))], s the sigmoid, p pos_weight; targets in [0, 1], logits' shape.
+Tensor bce_with_logits(const Tensor& logits, const Tensor& targets, const BceOptions& options = {});
+
+struct NormalizeOptions {
+  int axis = 1;
+  double eps = 1e-12;
+};
+// x / max(|x|_2, eps) along the axis.
+Tensor l2_normalize(const Tensor& x, NormalizeOptions options = {});
+
+}  // namespace engine
