@@ -49,10 +49,10 @@ run_program() {
   fi
   read -r cases_passed cases_failed <<<"$counts"
   mapfile -t absent < <(awk '
-    /^TEST CASE: / { name = $0; sub(/^TEST CASE: */, "", name); failed = 0 }
-    / ERROR: / { failed = 1; delete skip[name] }
-    /MESSAGE: .*[Ss][Kk][Ii][Pp]/ && !failed { skip[name] = 1 }
-    END { for (name in skip) print name }' "$log")
+    /^TEST CASE: / { name = $0; sub(/^TEST CASE: */, "", name) }
+    / ERROR: / { failed[name] = 1 }
+    /MESSAGE: .*[Ss][Kk][Ii][Pp]/ { skip[name] = 1 }
+    END { for (name in skip) if (!(name in failed)) print name }' "$log")
   passed=$((passed + cases_passed - ${#absent[@]}))
   skipped=$((skipped + ${#absent[@]}))
   for case_name in "${absent[@]}"; do skips+=("$name: $case_name"); done
@@ -72,7 +72,9 @@ format_check() {
   if [[ ${#files[@]} -eq 0 ]]; then
     mapfile -d '' files < <(find engine data ride apps tests -regex '.*\.\(h\|cpp\|cu\)' -print0)
   fi
-  printf '%s\0' "${files[@]}" | xargs -0 -n 8 -P "$(nproc)" clang-format --dry-run -Werror
+  # shellcheck disable=SC2016  # $1 is the inner shell's
+  printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c '
+    clang-format --dry-run -Werror "$1" >/dev/null 2>&1 || { echo "not formatted: clang-format -i $1"; exit 1; }' _
 }
 
 # Names and paths of the programs that Meson knows as tests, so that a stale one left in build/ is not run.
