@@ -46,7 +46,7 @@ VENDOR = [  # header, the folders it may appear in
     (re.compile(r"CLI/"), ("apps",)),
     (re.compile(r"doctest/"), ("tests",)),
 ]
-SLOW = re.compile(r"nlohmann/(?!json_fwd)|toml\+\+/|CLI/|stb/|dnnl|oneapi/|cudnn_frontend")  # too slow for a header
+SLOW = re.compile(r"nlohmann/(?!json_fwd)|toml\+\+/|CLI/|stb/")  # too slow for a header
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TOPS = ("engine", "data", "ride", "apps", "tests")
