@@ -33,6 +33,9 @@ def read_evaluation(argument):
         sys.exit(f"figure.py: can't read {path}: {error.strerror}")
     except ValueError as error:
         sys.exit(f"figure.py: {path} is not JSON ({error}); it should hold what ride-evaluate --json prints")
+    # Metrics are printed with their splits in an object of their own; here they stand beside the total.
+    for split, values in evaluation.get("splits", {}).items():
+        evaluation.setdefault(split, values["accuracy"])
     if missing := [key for key in NEEDED if key not in evaluation]:
         sys.exit(f"figure.py: {path} lacks {', '.join(missing)}; it should hold what ride-evaluate --json prints")
     return label, evaluation
@@ -40,6 +43,11 @@ def read_evaluation(argument):
 
 def percent(value):
     return "-" if value is None else f"{100 * value:.1f}"
+
+
+def level(value):
+    """Accuracy in percent, or None (which is not drawn) where no test image gave one."""
+    return None if value is None else 100 * value
 
 
 def table(evaluations):
@@ -60,7 +68,7 @@ def class_rows(evaluations):
     names = baseline.get("class_names") or [str(c) for c in range(len(counts))]
     order = sorted(range(len(counts)), key=lambda c: (-counts[c], c))
     return [{"rank": rank, "name": names[c], "images": counts[c], "split": split_of(counts[c]),
-             "baseline": 100 * baseline["per_class"][c], "method": 100 * method["per_class"][c]}
+             "baseline": level(baseline["per_class"][c]), "method": level(method["per_class"][c])}
             for rank, c in enumerate(order)]
 
 
@@ -74,7 +82,7 @@ def split_rows(rows, evaluations):
         first, last = min(ranks), max(ranks)
         span = {"split": split, "from": first - 0.5, "to": last + 0.5, "middle": (first + last) / 2}
         spans.append(span)
-        levels += [{**span, "model": label, "level": 100 * e[split]} for label, e in evaluations]
+        levels += [{**span, "model": label, "level": level(e[split])} for label, e in evaluations]
     return spans, levels
 
 
