@@ -38,6 +38,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   check_batch_norm(x, weight, bias, running_mean, running_var, options);
   const NormKernels& norm = kernels(x).norm;
   NoGradGuard no_grad_inside;
+  const Tensor scale = contiguous(weight.detach()),
+               shift = contiguous(bias.detach());  // kernels read (C) values densely
   const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   Tensor mean, variance;
   if (options.training) {
@@ -50,16 +52,16 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, con
       blend(running_var, variance * (n / (n - 1)), options.momentum);
     }
   } else {
-    mean = cast(running_mean.detach(), dtype);
-    variance = cast(running_var.detach(), dtype);
+    mean = cast(contiguous(running_mean.detach()), dtype);
+    variance = cast(contiguous(running_var.detach()), dtype);
   }
   const Tensor inv_std = pow(variance + options.eps, -0.5);
   Tensor y = empty_like(x);
-  norm.normalize(x, mean, inv_std, weight, bias, options.residual, options.relu, y);
+  norm.normalize(x, mean, inv_std, scale, shift, options.residual, options.relu, y);
 
   GradMode outside(no_grad_inside.previous());
   return record("batch_norm", y, {x, weight, bias, options.residual},
-                [saved = BatchNormSaved{x.detach(), options.relu ? y.detach() : none, weight.detach(), mean, inv_std,
+                [saved = BatchNormSaved{x.detach(), options.relu ? y.detach() : none, scale, mean, inv_std,
                                         options.relu, options.training}](const Tensor& dy, Needs needs) -> Gradients {
                   BatchNormGradients g = kernels(saved.x).norm.backward(saved, dy, needs[3]);
                   return {g.dx, g.dweight, g.dbias, g.dresidual};
