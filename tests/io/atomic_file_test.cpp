@@ -9,7 +9,7 @@
 
 #include "engine/core/error.h"
 #include "engine/io/safetensors.h"
-#include "tests/io/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 using namespace engine;
 

@@ -5,7 +5,7 @@
 #include "engine/io/atomic_file.h"
 #include "engine/io/copy.h"
 #include "engine/io/safetensors.h"
-#include "tests/io/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 using namespace engine;
 

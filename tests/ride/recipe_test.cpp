@@ -6,7 +6,7 @@
 
 #include "engine/io/atomic_file.h"
 #include "ride/recipe_fields.h"
-#include "tests/io/temporary_folder.h"
+#include "tests/temporary_folder.h"
 
 using namespace ride;
 
