@@ -1,0 +1,123 @@
+#include "ride/models/resnet_cifar.h"
+
+#include "engine/nn/init.h"
+#include "engine/nn/linear.h"
+#include "engine/ops/pool.h"
+#include "ride/models/shortcut.h"
+
+namespace ride {
+namespace {
+
+using engine::BatchNorm2d;
+using engine::Conv2d;
+using engine::Generator;
+using engine::Layer;
+using engine::Sequential;
+using engine::Tensor;
+
+constexpr int64_t stem_planes = 16;
+constexpr int64_t blocks_per_stage = 5;  // (32 - 2) / 6
+constexpr int64_t max_experts = 8;
+
+engine::Conv2dLayerOptions conv3x3(const BasicBlockOptions& o) {
+  return {.in_channels = o.in_planes,
+          .out_channels = o.planes,
+          .kernel = 3,
+          .conv = {.stride = o.stride, .padding = 1},
+          .bias = false};
+}
+
+void append_stage(Sequential& stage, const BasicBlockOptions& first, Generator& generator) {
+  stage.append<BasicBlock>(first, generator);
+  for (int64_t i = 1; i < blocks_per_stage; ++i)
+    stage.append<BasicBlock>(BasicBlockOptions{.in_planes = first.planes, .planes = first.planes}, generator);
+}
+
+const ResNetCifarOptions& checked(const ResNetCifarOptions& options) {
+  engine::check(options.experts >= 1 && options.experts <= max_experts, "ResNetCifar", "1 to {} experts, got {}",
+                max_experts, options.experts);
+  engine::check(options.classes > 0 && options.in_channels > 0, "ResNetCifar",
+                "classes and input channels must be positive, got {} and {}", options.classes, options.in_channels);
+  return options;
+}
+
+}  // namespace
+
+BasicBlock::BasicBlock(const BasicBlockOptions& options, Generator& generator)
+    : options_(options),
+      conv1_(add<Conv2d>("conv1", conv3x3(options), generator)),
+      bn1_(add<BatchNorm2d>("bn1", engine::BatchNorm2dOptions{.channels = options.planes})),
+      conv2_(add<Conv2d>("conv2", conv3x3({.in_planes = options.planes, .planes = options.planes}), generator)),
+      bn2_(add<BatchNorm2d>("bn2", engine::BatchNorm2dOptions{.channels = options.planes})) {
+  engine::init::kaiming_normal(conv1_.weight(), generator);
+  engine::init::kaiming_normal(conv2_.weight(), generator);
+}
+
+Tensor BasicBlock::forward(const Tensor& x) {
+  const bool same = options_.stride == 1 && options_.in_planes == options_.planes;
+  const Tensor shortcut = same ? x : shortcut_a(x, {.planes = options_.planes, .stride = options_.stride});
+  const Tensor y = bn1_(conv1_(x), {.relu = true});
+  return bn2_(conv2_(y), {.residual = shortcut, .relu = true});
+}
+
+ResNetCifar::ResNetCifar(const ResNetCifarOptions& options, Generator& generator)
+    : options_(checked(options)),
+      conv1_(add<Conv2d>("conv1", conv3x3({.in_planes = options.in_channels, .planes = stem_planes}), generator)),
+      bn1_(add<BatchNorm2d>("bn1", engine::BatchNorm2dOptions{.channels = stem_planes})),
+      layer1_(add<Sequential>("layer1")) {
+  engine::init::kaiming_normal(conv1_.weight(), generator);
+  append_stage(layer1_, {.in_planes = stem_planes, .planes = stem_planes}, generator);
+
+  const int64_t planes3 = feature_dimension(), planes2 = planes3 / 2;
+  const auto named = [&](const char* name, int64_t expert) {
+    return experts() == 1 ? std::string(name) : fmt::format("{}s.{}", name, expert);
+  };
+  for (int64_t e = 0; e < experts(); ++e) {
+    layer2_.push_back(&add<Sequential>(named("layer2", e)));
+    append_stage(*layer2_.back(), {.in_planes = stem_planes, .planes = planes2, .stride = 2}, generator);
+  }
+  for (int64_t e = 0; e < experts(); ++e) {
+    layer3_.push_back(&add<Sequential>(named("layer3", e)));
+    append_stage(*layer3_.back(), {.in_planes = planes2, .planes = planes3, .stride = 2}, generator);
+  }
+  for (int64_t e = 0; e < experts(); ++e) {
+    if (options.classifier == Classifier::cosine) {
+      const engine::NormedLinearOptions head{
+          .in_features = planes3, .out_features = options.classes, .scale = options.scale};
+      classifier_.push_back(&add<engine::NormedLinear>(named("linear", e), head, generator));
+    } else {
+      const engine::LinearOptions head{.in_features = planes3, .out_features = options.classes};
+      engine::Linear& linear = add<engine::Linear>(named("linear", e), head, generator);
+      engine::init::kaiming_normal(linear.weight(), generator);
+      classifier_.push_back(&linear);
+    }
+  }
+}
+
+void ResNetCifar::check_expert(int64_t expert) const {
+  engine::check(expert >= 0 && expert < experts(), "ResNetCifar", "expert {} of {} does not exist", expert, experts());
+}
+
+Tensor ResNetCifar::shared(const Tensor& x) { return layer1_(bn1_(conv1_(x), {.relu = true})); }
+
+Tensor ResNetCifar::features(int64_t expert, const Tensor& h) {
+  check_expert(expert);
+  return engine::global_avg_pool2d((*layer3_[expert])((*layer2_[expert])(h)));
+}
+
+Tensor ResNetCifar::classify(int64_t expert, const Tensor& feature) {
+  check_expert(expert);
+  return (*classifier_[expert])(feature);
+}
+
+ExpertOutput ResNetCifar::forward(const Tensor& x) {
+  const Tensor h = shared(x);
+  ExpertOutput out;
+  for (int64_t e = 0; e < experts(); ++e) {
+    out.features.push_back(features(e, h));
+    out.logits.push_back(classify(e, out.features.back()));
+  }
+  return out;
+}
+
+}  // namespace ride

@@ -1,0 +1,138 @@
+"""Writes models.safetensors for tests/ride/models_test.cpp: logits and gradients of CIFAR ResNets made with PyTorch.
+
+Weights are not stored: both sides make them by the same formula (`fill`), so a file of some kilobytes checks nets of
+half a million parameters. Everything is computed in f64 and stored as f32, so that the file's own rounding is below
+any tolerance. Needs torch and safetensors. Run from any folder: python tests/golden/make_models.py
+"""
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+CLASSES, BATCH, SIZE = 10, 4, 16
+torch.set_num_threads(1)
+
+
+def fill(shape, key, low, high):
+    """Numbers in [low, high): element i is an integer hash of (key, i), the same in C++ (tests/ride/formula.h)."""
+    with np.errstate(over="ignore"):
+        x = np.arange(int(np.prod(shape)), dtype=np.uint32) + np.uint32(key) * np.uint32(0x9E3779B9)
+        x ^= x >> np.uint32(16)
+        x *= np.uint32(0x7FEB352D)
+        x ^= x >> np.uint32(15)
+        x *= np.uint32(0x846CA68B)
+        x ^= x >> np.uint32(16)
+    unit = (x >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+    values = np.float32(low) + (np.float32(high) - np.float32(low)) * unit
+    return torch.from_numpy(values.reshape(shape)).double()
+
+
+def fill_net(net):
+    """Values for every tensor of the state dict, keyed by its place in it."""
+    place = 0
+    for name, tensor in net.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if tensor.dim() == 4:  # convolution: about He's variance
+            bound = (6.0 / tensor[0].numel()) ** 0.5
+            values = fill(tensor.shape, place, -bound, bound)
+        elif tensor.dim() == 2:
+            values = fill(tensor.shape, place, -0.5, 0.5)
+        elif name.endswith("running_var") or ("bn" in name and name.endswith("weight")):
+            values = fill(tensor.shape, place, 0.5, 1.5)
+        else:
+            values = fill(tensor.shape, place, -0.1, 0.1)
+        tensor.copy_(values)
+        place += 1
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, planes, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, planes, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.stride, self.margin = stride, (planes - inputs) // 2
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.stride > 1:
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.margin, self.margin))
+        return F.relu(y + x)
+
+
+def stage(inputs, planes, stride):
+    return nn.Sequential(Block(inputs, planes, stride), *[Block(planes, planes, 1) for _ in range(4)])
+
+
+class Cosine(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(inputs, classes))
+
+    def forward(self, x):
+        return 30 * F.normalize(x, dim=1) @ F.normalize(self.weight, dim=0)
+
+
+class Net(nn.Module):
+    def __init__(self, experts, planes, cosine):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
+        self.layer1 = stage(16, 16, 1)
+        head = (lambda: Cosine(2 * planes, CLASSES)) if cosine else (lambda: nn.Linear(2 * planes, CLASSES))
+        parts = [lambda: stage(16, planes, 2), lambda: stage(planes, 2 * planes, 2), head]
+        for name, make in zip(["layer2", "layer3", "linear"], parts):
+            if experts == 1:
+                setattr(self, name, make())
+            else:
+                setattr(self, name + "s", nn.ModuleList(make() for _ in range(experts)))
+
+    def experts(self):
+        if hasattr(self, "linear"):
+            return [(self.layer2, self.layer3, self.linear)]
+        return list(zip(self.layer2s, self.layer3s, self.linears))
+
+    def forward(self, x):
+        h = self.layer1(F.relu(self.bn1(self.conv1(x))))
+        return torch.stack([head(layer3(layer2(h)).mean((2, 3))) for layer2, layer3, head in self.experts()])
+
+
+def run(net, prefix, gradients, buffers):
+    net.double()
+    with torch.no_grad():
+        fill_net(net)
+    x = fill((BATCH, 3, SIZE, SIZE), 1000, -1, 1).requires_grad_()
+    labels = torch.arange(BATCH) * 3 % CLASSES
+    net.eval()
+    out = {"eval_logits": net(x).detach()}
+    net.train()
+    logits = net(x)
+    loss = sum(F.cross_entropy(z, labels) for z in logits)
+    loss.backward()
+    out |= {"train_logits": logits.detach(), "loss": loss.detach(), "grad.x": x.grad}
+    parameters, tensors = dict(net.named_parameters()), net.state_dict()
+    out |= {f"grad.{name}": parameters[name].grad.flatten()[:500] for name in gradients}
+    out |= {f"after.{name}": tensors[name] for name in buffers}
+    return {f"{prefix}.{name}": tensor.float().contiguous() for name, tensor in out.items()}
+
+
+ride = run(
+    Net(experts=2, planes=24, cosine=True),
+    "ride2",
+    ["conv1.weight", "layer1.0.bn1.weight", "layer2s.0.0.conv1.weight", "layer2s.1.0.conv1.weight",
+     "layer3s.0.0.bn2.bias", "layer3s.1.4.conv2.weight", "linears.0.weight", "linears.1.weight"],
+    ["bn1.running_mean", "layer2s.0.0.bn1.running_var", "layer3s.1.4.bn2.running_mean"],
+)
+plain = run(
+    Net(experts=1, planes=32, cosine=False),
+    "resnet32",
+    ["conv1.weight", "layer2.0.conv1.weight", "layer3.4.bn2.weight", "linear.weight", "linear.bias"],
+    ["layer1.4.bn2.running_var", "layer3.0.bn1.running_mean"],
+)
+path = Path(__file__).parent / "models.safetensors"
+save_file(ride | plain, path)
+print(f"{path.name}: {path.stat().st_size} bytes, losses {float(ride['ride2.loss'])} {float(plain['resnet32.loss'])}")
