@@ -1,0 +1,17 @@
+// CIFAR-10 and CIFAR-100 (Krizhevsky, 2009): 32x32 RGB, the binary version and the pickled python version.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "data/dataset.h"
+
+namespace data {
+
+// The files lie in `dir` or in the folder that the archive unpacks to (cifar-100-binary, cifar-100-python). Labels are
+// the fine ones. Throws when no version is there (naming the files looked for), when a file is truncated or too long,
+// and for a label out of range, with the file and the offset.
+std::shared_ptr<const Dataset> load_cifar100(const std::string& dir, bool train);
+// Likewise: cifar-10-batches-bin, cifar-10-batches-py.
+std::shared_ptr<const Dataset> load_cifar10(const std::string& dir, bool train);
+
+}  // namespace data

@@ -1,0 +1,67 @@
+#include "data/open.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "data/cifar.h"
+#include "data/folder.h"
+#include "data/idx.h"
+#include "data/input_file.h"
+#include "engine/core/error.h"
+
+namespace data {
+namespace fs = std::filesystem;
+using engine::check;
+
+namespace {
+
+Split open_fashion_mnist(const std::string& dir) {
+  const std::string folder = dir.empty() ? default_fashion_mnist_dir : dir;
+  const PadAndReplicate::Size size{.channels = 3, .height = 32, .width = 32};
+  return {std::make_shared<PadAndReplicate>(load_fashion_mnist(folder, true), size),
+          std::make_shared<PadAndReplicate>(load_fashion_mnist(folder, false), size)};
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code error;  // no permission counts as not there
+  return fs::is_directory(path, error);
+}
+
+Split open_folder(const std::string& dir) {
+  const fs::path root(dir);
+  const fs::path test = is_folder(root / "test") ? root / "test" : root / "val";
+  check(is_folder(root / "train") && is_folder(test), "data",
+        "no image folders in {}: looked for the folders train and test (or val), with a subfolder per class", dir);
+  auto train = load_image_folder((root / "train").string());
+  return {train, load_image_folder(test.string(), train->class_names())};
+}
+
+Split open_list(const std::string& dir) {
+  const std::string train = find_file(dir, {}, {"train.txt"}), test = find_file(dir, {}, {"test.txt", "val.txt"});
+  check(!train.empty() && !test.empty(), "data",
+        "no lists in {}: looked for train.txt and test.txt (or val.txt), with 'path label' lines", dir);
+  auto training = load_list(dir, train);
+  return {training, load_list(dir, test, training->num_classes())};
+}
+
+}  // namespace
+
+const std::vector<std::string>& dataset_names() {
+  static const std::vector<std::string> names = {"cifar100", "cifar10", "fashion-mnist", "folder", "list"};
+  return names;
+}
+
+Split open(const std::string& dataset, const std::string& dir) {
+  const auto& names = dataset_names();
+  check(std::find(names.begin(), names.end(), dataset) != names.end(), "data", "no data set '{}', expected one of {}",
+        dataset, fmt::join(names, ", "));
+  check(!dir.empty() || dataset == "fashion-mnist", "data", "{} needs the folder its files are in (--data DIR)",
+        dataset);
+  check(dir.empty() || is_folder(dir), "data", "the data folder {} does not exist or can't be read", dir);
+  if (dataset == "cifar100") return {load_cifar100(dir, true), load_cifar100(dir, false)};
+  if (dataset == "cifar10") return {load_cifar10(dir, true), load_cifar10(dir, false)};
+  if (dataset == "fashion-mnist") return open_fashion_mnist(dir);
+  return dataset == "folder" ? open_folder(dir) : open_list(dir);
+}
+
+}  // namespace data

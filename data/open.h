@@ -1,0 +1,26 @@
+// The training and the test set of a data set, by name.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+
+namespace data {
+
+struct Split {
+  std::shared_ptr<const Dataset> train, test;
+};
+
+// "cifar100", "cifar10": see cifar.h.
+// "fashion-mnist": see idx.h, shown as (3, 32, 32); an empty `dir` is the folder of Debian's package.
+// "folder": dir/train and dir/test (or dir/val), a subfolder per class; see load_image_folder.
+// "list": dir/train.txt and dir/test.txt (or val.txt) with "path label" lines, paths relative to `dir`.
+// The images of the last two come in their own sizes (see Resized). Throws for another name, listing these, and for
+// missing files, naming them.
+Split open(const std::string& dataset, const std::string& dir);
+
+// The names `open` knows.
+const std::vector<std::string>& dataset_names();
+
+}  // namespace data

@@ -1,0 +1,66 @@
+// From the bytes of an image to the floats a network sees: augmentation for training, normalisation alone for testing.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+
+#include "data/dataset.h"
+#include "engine/core/random.h"
+
+namespace data {
+
+// Where one image's (C, H, W) floats go, in any memory format.
+struct ImageSlot {
+  float* values = nullptr;
+  int64_t channel_stride = 0, row_stride = 0, column_stride = 0;  // in elements
+};
+
+// Writes the transformed image into a slot of the same channels, height and width. Called from several threads at once;
+// `random` belongs to this image alone. Transforms are copied freely and hold their own settings.
+using Transform = std::function<void(const ImageView& image, engine::Generator& random, const ImageSlot& slot)>;
+
+// y = (x / 255 - mean) / std per channel; an image with one channel uses the first of each.
+struct Normalize {
+  std::array<float, 3> mean = {0.4914f, 0.4822f, 0.4465f};  // CIFAR-10's, which the authors use for CIFAR-100 too
+  std::array<float, 3> std = {0.2023f, 0.1994f, 0.2010f};
+};
+inline constexpr Normalize cifar_normalization{};
+inline constexpr Normalize fashion_mnist_normalization{{0.2860f, 0.2860f, 0.2860f}, {0.3530f, 0.3530f, 0.3530f}};
+
+// The CIFAR augmentation of RIDE (LDAM-DRW's is the same without the rotation), in this order:
+//   crop      pad every side with `crop_padding` black pixels, take a window of the image's size at random
+//   flip      left-right, with probability 1/2
+//   rotate    about the centre by an angle uniform in [-rotation_degrees, rotation_degrees], nearest pixel, black
+//   outside normalise last, so that "black" is 0 before it
+// Always draws four numbers per image, whatever is switched off.
+struct Augment {
+  int crop_padding = 4;  // pixels, 0: no crop
+  bool flip = true;
+  double rotation_degrees = 15;  // 0: no rotation
+  std::array<float, 3> mean = cifar_normalization.mean;
+  std::array<float, 3> std = cifar_normalization.std;
+};
+
+// Throw for negative padding or angle, or a std that is not positive.
+Transform make_transform(const Augment& options);
+Transform make_transform(const Normalize& options);
+
+// One way of moving pixels, made of the three steps above; what Augment draws at random.
+struct Motion {
+  int crop_x = 0, crop_y = 0;  // the window's offset from the unpadded image, pixels; inside [-padding, padding]
+  bool flip = false;
+  double degrees = 0;  // counter-clockwise
+};
+
+// For every pixel of the result (row-major), the pixel of an image of that size it comes from: y * width + x, or -1 for
+// black. The rotation samples as PIL's Image.rotate with nearest does, in its 16.16 fixed point.
+std::vector<int32_t> source_pixels(int height, int width, const Motion& motion);
+
+// Resizes so that the image just covers (height, width), then takes its centre of that size. Bilinear, over the area
+// that a pixel of the result covers when shrinking: what PIL and torchvision's Resize do.
+struct ImageSize {
+  int height = 32, width = 32;
+};
+Image resize_and_center_crop(const ImageView& image, ImageSize size);
+
+}  // namespace data
