@@ -1,0 +1,92 @@
+#include "ride/losses/ride_loss.h"
+
+#include "engine/core/error.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/index.h"
+#include "engine/ops/reduce.h"
+#include "engine/ops/shape_ops.h"
+#include "engine/ops/softmax.h"
+#include "ride/losses/softened_kl.h"
+
+namespace ride {
+
+using engine::Tensor;
+
+RideLoss::RideLoss(std::unique_ptr<ClassificationLoss> classification, const ClassCounts& counts,
+                   const RideLossOptions& options)
+    : classification_(std::move(classification)), options_(options) {
+  engine::check(classification_ != nullptr, "ride_loss", "needs a classification loss");
+  engine::check(options.individual != 0 || options.collaborative != 0, "ride_loss",
+                "individual and collaborative are both 0: nothing would learn the labels");
+  late_temperatures_ =
+      diversity_temperatures(counts, {.variant = options.variant, .eta = options.eta, .gamma = options.gamma});
+}
+
+void RideLoss::set_epoch(int epoch) {
+  epoch_ = epoch;
+  classification_->set_epoch(epoch);
+}
+
+Tensor RideLoss::temperatures(engine::DType dtype) const {
+  const engine::Shape classes{static_cast<int64_t>(late_temperatures_.size())};
+  const bool late = options_.reweight_epoch.has_value() && epoch_ > *options_.reweight_epoch;
+  return late ? engine::cast(Tensor::from(late_temperatures_, classes), dtype)
+              : Tensor::full(classes, options_.eta, {.dtype = dtype});
+}
+
+// mean(T)^2 sum_e KL(p(zbar, T) || p_e(T))
+Tensor RideLoss::diversity_reference(const ExpertLogits& expert_logits, const Tensor& mean) const {
+  const Tensor temperature = temperatures(mean.dtype());
+  const double average = engine::mean(temperature).item();
+  Tensor sum = softened_kl(mean, expert_logits[0], temperature);
+  for (std::size_t e = 1; e < expert_logits.size(); ++e) sum = sum + softened_kl(mean, expert_logits[e], temperature);
+  return sum * (average * average);
+}
+
+// 1/(n(n-1)) sum_e sum_{j != e} KL(p_e || p_j). The inner sum is p_e . (n log p_e - sum_j log p_j): linear in n.
+Tensor RideLoss::diversity_paper(const ExpertLogits& expert_logits, const Tensor& labels) const {
+  const double n = static_cast<double>(expert_logits.size());
+  const Tensor temperature =
+      engine::unsqueeze(engine::index_select(temperatures(expert_logits[0].dtype()), 0, labels), 1);  // (N, 1)
+  std::vector<Tensor> log_p;
+  for (const Tensor& logits : expert_logits) log_p.push_back(engine::log_softmax(logits / temperature, 1));
+  Tensor log_sum = log_p[0];
+  for (std::size_t e = 1; e < log_p.size(); ++e) log_sum = log_sum + log_p[e];
+  Tensor sum;
+  for (const Tensor& own : log_p) {
+    const Tensor divergence = engine::sum(engine::exp(own) * (own * n - log_sum));
+    sum = sum.defined() ? sum + divergence : divergence;
+  }
+  return sum / (n * (n - 1) * static_cast<double>(labels.size(0)));
+}
+
+LossValue RideLoss::operator()(const ExpertLogits& expert_logits, const Tensor& labels) const {
+  check_expert_logits(expert_logits, "ride_loss");
+  engine::check(expert_logits[0].size(1) == static_cast<int64_t>(late_temperatures_.size()), "ride_loss",
+                "logits have {} classes, the class counts {}", expert_logits[0].size(1), late_temperatures_.size());
+  const double n = static_cast<double>(expert_logits.size());
+  const bool reference = options_.variant == Variant::reference;
+
+  LossValue loss;
+  const auto add = [&loss](const char* part, const Tensor& value) {
+    loss.total = loss.total.defined() ? loss.total + value : value;
+    loss.parts.emplace_back(part, value.detach());
+  };
+
+  if (options_.individual != 0) {
+    Tensor sum = (*classification_)(expert_logits[0], labels);
+    for (std::size_t e = 1; e < expert_logits.size(); ++e) sum = sum + (*classification_)(expert_logits[e], labels);
+    add("individual", sum * (reference ? options_.individual : options_.individual / n));
+  }
+  const bool diverse = options_.diversity != 0 && expert_logits.size() > 1;
+  const Tensor mean = options_.collaborative != 0 || (diverse && reference) ? mean_logits(expert_logits) : Tensor{};
+  if (options_.collaborative != 0)
+    add("collaborative",
+        (*classification_)(mean, labels) * (reference ? n * options_.collaborative : options_.collaborative));
+  if (diverse)
+    add("diversity", options_.diversity * (reference ? diversity_reference(expert_logits, mean)
+                                                     : diversity_paper(expert_logits, labels)));
+  return loss;
+}
+
+}  // namespace ride

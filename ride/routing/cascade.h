@@ -1,0 +1,46 @@
+// The cascade at test time: a sample goes from expert to expert until the assignment module lets it stop; experts it
+// does not reach are not computed for it (paper section 3.3).
+#pragma once
+#include <functional>
+#include <optional>
+
+#include "engine/core/tensor.h"
+#include "ride/routing/expert_assignment.h"
+#include "ride/variant.h"
+
+namespace ride {
+
+// A multi-expert network as the cascade sees it. Rows stay samples everywhere.
+struct CascadeNetwork {
+  std::function<engine::Tensor(const engine::Tensor& images)> shared;                      // (N, ...) -> (N, ...)
+  std::function<engine::Tensor(int64_t expert, const engine::Tensor& shared)> features;    // (M, ...) -> (M, d)
+  std::function<engine::Tensor(int64_t expert, const engine::Tensor& features)> classify;  // (M, d) -> (M, C)
+};
+
+// For a network with these three as members. It is referred to, not copied, and must be in eval mode.
+template <class Network>
+CascadeNetwork cascade_network(Network& network) {
+  return {.shared = [&network](const engine::Tensor& images) { return network.shared(images); },
+          .features = [&network](int64_t expert, const engine::Tensor& h) { return network.features(expert, h); },
+          .classify = [&network](int64_t expert, const engine::Tensor& f) { return network.classify(expert, f); }};
+}
+
+struct CascadeOptions {
+  // reference: heads see the mean so far, a sample goes on when its probability > threshold.
+  // paper: heads see the last expert's own logits, it goes on when the probability >= threshold.
+  Variant variant = Variant::reference;
+  double threshold = 0.5;
+  std::optional<int64_t> max_experts = {};  // stops everything after this many; none: all the assignment was made for
+};
+
+struct CascadeResult {
+  engine::Tensor logits;        // (N, C): mean over the experts used
+  engine::Tensor experts_used;  // (N) i64, from 1 to n
+};
+
+// Runs the first expert on all images and every further one on the samples that go on, compacted into a smaller batch.
+// Records nothing for backward.
+CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& assignment, const engine::Tensor& images,
+                      const CascadeOptions& options = {});
+
+}  // namespace ride
