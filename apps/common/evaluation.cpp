@@ -1,0 +1,69 @@
+#include "apps/common/evaluation.h"
+
+#include "engine/ops/loss.h"
+#include "engine/ops/shape_ops.h"
+#include "ride/expert_logits.h"
+
+namespace apps {
+namespace {
+
+using engine::Tensor;
+
+// Logits of one batch, from one way of running the model.
+struct BatchOutput {
+  Tensor logits, expert_logits, experts_used;
+};
+
+template <class Run>
+Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& counts, bool keep, Run&& run) {
+  engine::NoGradGuard no_grad;
+  ride::Meter meter(counts);
+  Evaluation out;
+  std::vector<Tensor> logits, expert_logits, labels;
+  for (data::Batch& batch : loader.epoch(0)) {
+    const BatchOutput b = run(batch.images);
+    meter.add(b.logits, batch.labels, b.experts_used);
+    out.loss += cross_entropy(b.logits, batch.labels, {.reduction = engine::Reduction::sum}).item();
+    if (!keep) continue;
+    logits.push_back(b.logits);
+    labels.push_back(batch.labels);
+    if (b.expert_logits.defined()) expert_logits.push_back(b.expert_logits);
+  }
+  out.metrics = meter.result();
+  out.loss /= static_cast<double>(std::max<int64_t>(meter.samples(), 1));
+  if (!logits.empty()) {
+    out.logits = engine::concat(logits, 0);
+    out.labels = engine::concat(labels, 0);
+  }
+  if (!expert_logits.empty()) out.expert_logits = engine::concat(expert_logits, 1);
+  return out;
+}
+
+}  // namespace
+
+Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const std::vector<int64_t>& counts,
+                    const EvaluateOptions& options) {
+  const int64_t experts = options.experts ? options.experts : model.experts();
+  engine::check(experts >= 1 && experts <= model.experts(), "evaluate", "{} experts asked, the model has {}", experts,
+                model.experts());
+  model.eval();
+  return run_all(loader, counts, options.keep_logits, [&](const Tensor& images) {
+    const Tensor shared = model.shared(images);
+    ride::ExpertLogits logits;
+    for (int64_t e = 0; e < experts; ++e) logits.push_back(model.classify(e, model.features(e, shared)));
+    return BatchOutput{ride::mean_logits(logits), options.keep_logits ? engine::stack(logits, 0) : Tensor(), {}};
+  });
+}
+
+Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignment& assignment,
+                            const data::Loader& loader, const std::vector<int64_t>& counts,
+                            const CascadeEvaluateOptions& options) {
+  model.eval();
+  const ride::CascadeNetwork network = ride::cascade_network(model);
+  return run_all(loader, counts, options.keep_logits, [&](const Tensor& images) {
+    const ride::CascadeResult result = ride::cascade(network, assignment, images, options.cascade);
+    return BatchOutput{result.logits, {}, result.experts_used};
+  });
+}
+
+}  // namespace apps

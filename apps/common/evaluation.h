@@ -1,0 +1,39 @@
+// Running a model over a test set.
+#pragma once
+#include <vector>
+
+#include "data/loader.h"
+#include "ride/metrics/meter.h"
+#include "ride/models/resnet_cifar.h"
+#include "ride/routing/cascade.h"
+
+namespace apps {
+
+// The mean logits of all experts, or of the first `experts`.
+struct EvaluateOptions {
+  int64_t experts = 0;       // 0: all
+  bool keep_logits = false;  // fill the tensors of Evaluation
+};
+
+struct Evaluation {
+  ride::Metrics metrics;
+  double loss = 0;               // mean cross-entropy of the logits
+  engine::Tensor logits;         // (N, C)
+  engine::Tensor expert_logits;  // (experts, N, C); undefined for a cascade
+  engine::Tensor labels;         // (N)
+};
+
+// Puts the model into eval mode.
+Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const std::vector<int64_t>& counts,
+                    const EvaluateOptions& options = {});
+
+// The same through the cascade: every sample uses as many experts as `assignment` calls for.
+struct CascadeEvaluateOptions {
+  ride::CascadeOptions cascade = {};
+  bool keep_logits = false;
+};
+Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignment& assignment,
+                            const data::Loader& loader, const std::vector<int64_t>& counts,
+                            const CascadeEvaluateOptions& options = {});
+
+}  // namespace apps

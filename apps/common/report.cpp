@@ -1,0 +1,104 @@
+#include "apps/common/report.h"
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "apps/common/experiment.h"
+#include "engine/core/parallel.h"
+
+namespace apps {
+namespace {
+
+std::string cell(const ride::Accuracy& accuracy) { return accuracy ? percent(*accuracy) : "-"; }
+double number(const ride::Accuracy& accuracy) { return accuracy.value_or(std::nan("")); }
+
+// argv as the system keeps it.
+std::vector<std::string> command_line() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::vector<std::string> words;
+  for (std::size_t at = 0; at < text.size(); at += words.back().size() + 1) words.emplace_back(text.c_str() + at);
+  return words;
+}
+
+}  // namespace
+
+std::string epoch_line(const TrainingState& state, const ride::Recipe& recipe, double lr, double seconds,
+                       const Evaluation& test) {
+  return fmt::format(
+      "epoch {}/{}  lr {:.6g}  loss {:.4f} acc {}  test {} (many {} medium {} few {}) loss {:.4f}  {:.1f} s, {:.0f} "
+      "images/s",
+      state.epoch + 1, recipe.schedule.epochs, lr, state.mean_loss(), percent(state.accuracy()),
+      cell(test.metrics.accuracy), cell(test.metrics.many.accuracy), cell(test.metrics.medium.accuracy),
+      cell(test.metrics.few.accuracy), test.loss, seconds, static_cast<double>(state.images) / seconds);
+}
+
+std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& state, double lr,
+                                                          double images_per_second, const Evaluation& test) {
+  return {{"train/loss", state.mean_loss()},
+          {"train/acc", state.accuracy()},
+          {"val/loss", test.loss},
+          {"val/acc", number(test.metrics.accuracy)},
+          {"val/acc_many", number(test.metrics.many.accuracy)},
+          {"val/acc_medium", number(test.metrics.medium.accuracy)},
+          {"val/acc_few", number(test.metrics.few.accuracy)},
+          {"lr", lr},
+          {"images_per_second", images_per_second}};
+}
+
+std::string metrics_table(const std::vector<std::pair<std::string, ride::Metrics>>& results) {
+  Table table({"", "all", "many", "medium", "few", "top-5", "balanced", "experts"});
+  for (const auto& [name, m] : results)
+    table.add({name, cell(m.accuracy), cell(m.many.accuracy), cell(m.medium.accuracy), cell(m.few.accuracy),
+               cell(m.top5), cell(m.balanced), m.experts_used ? fmt::format("{:.2f}", *m.experts_used) : "-"});
+  return table.str();
+}
+
+RunInfo run_info(const ride::Recipe& recipe) {
+  return {.command = command_line(),
+          .seed = recipe.seed,
+          .device = "cpu",
+          .threads = engine::num_threads(),
+          .versions = {}};
+}
+
+ride::Description describe_with_routing(ride::ResNetCifar& model, const ride::Recipe& recipe) {
+  if (model.experts() < 2) return ride::describe(model);
+  const auto assignment = make_assignment(recipe, model);
+  int64_t parameters = 0;
+  for (const engine::Tensor& p : assignment->parameters()) parameters += p.numel();
+  const auto& o = assignment->options();
+  const int64_t choices = std::min(o.top_choices, o.classes);
+  return ride::describe(
+      model, {.assignment = {.parameters = parameters, .macs_per_head = o.features * o.hidden + choices + o.hidden}});
+}
+
+nlohmann::ordered_json to_json(const ride::Description& description) {
+  int64_t own = 0;
+  for (const ride::LayerCost& layer : description.layers) own += layer.parameters;
+  nlohmann::ordered_json json = {
+      {"parameters", own}, {"macs", description.total.macs}, {"macs_with_bn", description.total.macs_with_bn}};
+  if (description.by_experts.size() < 2) return json;
+  json["assignment_parameters"] = description.parameters - own;
+  json["by_experts"] = nlohmann::ordered_json::array();
+  for (std::size_t k = 0; k < description.by_experts.size(); ++k)
+    json["by_experts"].push_back({{"experts", k + 1},
+                                  {"macs", description.by_experts[k].macs},
+                                  {"macs_with_bn", description.by_experts[k].macs_with_bn}});
+  return json;
+}
+
+ride::Cost mean_cost(const ride::Description& description, const ride::Metrics& metrics) {
+  if (metrics.samples_by_experts.empty()) return description.total;
+  double macs = 0, with_bn = 0;
+  for (std::size_t k = 0; k < metrics.samples_by_experts.size(); ++k) {
+    const double share = static_cast<double>(metrics.samples_by_experts[k]) / static_cast<double>(metrics.samples);
+    macs += share * static_cast<double>(description.by_experts.at(k).macs);
+    with_bn += share * static_cast<double>(description.by_experts.at(k).macs_with_bn);
+  }
+  return {.macs = std::llround(macs), .macs_with_bn = std::llround(with_bn)};
+}
+
+}  // namespace apps

@@ -1,0 +1,38 @@
+// How results are told: lines and tables for people, key-value pairs for metrics.jsonl, JSON for other programs.
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/common/checkpoints.h"
+#include "apps/common/evaluation.h"
+#include "apps/common/run_folder.h"
+#include "apps/common/table.h"
+#include "ride/models/describe.h"
+
+namespace apps {
+
+// "epoch 3/30  lr 0.06  loss 4.1 acc 12.3  test 15.2 (many 35.1 medium 8.0 few 0.4) loss 3.9  21.3 s, 509 images/s"
+std::string epoch_line(const TrainingState& state, const ride::Recipe& recipe, double lr, double seconds,
+                       const Evaluation& test);
+
+std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& state, double lr,
+                                                          double images_per_second, const Evaluation& test);
+
+// One row per named result: all, many, medium, few, top-5, balanced, experts used (where counted).
+std::string metrics_table(const std::vector<std::pair<std::string, ride::Metrics>>& results);
+
+RunInfo run_info(const ride::Recipe& recipe);
+
+// The model's cost; with several experts, by the number of experts that the recipe's assignment module calls.
+ride::Description describe_with_routing(ride::ResNetCifar& model, const ride::Recipe& recipe);
+
+// {"parameters", "macs", "macs_with_bn", "by_experts": [{"experts", "macs", "macs_with_bn"}, ...]}; parameters without
+// the assignment module's, which are "assignment_parameters".
+nlohmann::ordered_json to_json(const ride::Description& description);
+
+// Mean cost of the samples of an evaluation that used experts as counted in `metrics`.
+ride::Cost mean_cost(const ride::Description& description, const ride::Metrics& metrics);
+
+}  // namespace apps
