@@ -2,6 +2,7 @@
 // backward and SGD, as in a real run.
 #include <sys/resource.h>
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>

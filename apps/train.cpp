@@ -1,4 +1,5 @@
 // ride-train: trains the model of a recipe. The loop in train() is the whole of it.
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>

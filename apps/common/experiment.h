@@ -34,7 +34,7 @@ ExperimentData open_data(const ride::Recipe& recipe, const std::string& folder);
 
 struct LoaderChoice {
   int threads = 1;
-  int64_t batch = 0;    // 0: the recipe's
+  int64_t batch = 0;         // 0: the recipe's
   std::string sampler = {};  // empty: the recipe's
 };
 data::Loader train_loader(const ride::Recipe& recipe, const ExperimentData& data, const LoaderChoice& choice);

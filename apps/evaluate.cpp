@@ -1,0 +1,102 @@
+// ride-evaluate: accuracy of a checkpoint on the test set, with all experts, the first K, or through the cascade.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "apps/common/evaluation.h"
+#include "apps/common/experiment.h"
+#include "apps/common/program.h"
+#include "apps/common/report.h"
+#include "apps/common/trained_model.h"
+#include "engine/core/parallel.h"
+#include "engine/io/safetensors.h"
+#include "ride/losses/from_recipe.h"
+#include "ride/metrics/json.h"
+
+namespace {
+
+struct Options {
+  std::string checkpoint, recipe, data, save_logits;
+  std::vector<std::string> set;
+  int64_t experts = 0;
+  std::optional<double> threshold;
+  int threads = 0;
+  bool json = false, no_routing = false;
+};
+
+void save_logits(const std::string& path, const apps::Evaluation& evaluation) {
+  engine::StateDict tensors = {{"logits", evaluation.logits}, {"labels", evaluation.labels}};
+  if (evaluation.expert_logits.defined()) tensors.emplace_back("expert_logits", evaluation.expert_logits);
+  engine::save_safetensors(path, tensors);
+}
+
+nlohmann::ordered_json report(const ride::Recipe& recipe, const apps::ExperimentData& data,
+                              const apps::Evaluation& evaluation, const ride::Description& description) {
+  nlohmann::ordered_json json = {{"recipe", recipe.name}, {"test_set", data.test->name()}, {"loss", evaluation.loss}};
+  json.update(ride::to_json(evaluation.metrics));
+  const ride::Cost cost = apps::mean_cost(description, evaluation.metrics);
+  json["macs"] = cost.macs;
+  json["macs_with_bn"] = cost.macs_with_bn;
+  json["parameters"] = description.parameters;
+  json["train_counts"] = data.counts;
+  json["class_names"] = data.test->class_names();
+  return json;
+}
+
+int evaluate(const Options& options) {
+  const ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
+  if (options.threads) engine::set_num_threads(options.threads);
+  const apps::ExperimentData data = apps::open_data(recipe, options.data);
+  const data::Loader batches = apps::test_loader(recipe, data, 1);
+  const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, data.classes());
+  const bool routed = trained.assignment && !options.no_routing && options.experts == 0;
+  engine::check(!options.threshold || routed, "ride-evaluate",
+                "--threshold needs a checkpoint with an assignment module, as ride-route writes");
+
+  apps::Evaluation evaluation;
+  if (routed) {
+    evaluation =
+        apps::evaluate_cascade(*trained.model, *trained.assignment, batches, data.counts,
+                               {.cascade = {.variant = ride::variant_named(recipe.route.variant, "route.variant"),
+                                            .threshold = options.threshold.value_or(recipe.route.threshold)},
+                                .keep_logits = !options.save_logits.empty()});
+  } else {
+    evaluation = apps::evaluate(*trained.model, batches, data.counts,
+                                {.experts = options.experts, .keep_logits = !options.save_logits.empty()});
+  }
+  if (!options.save_logits.empty()) save_logits(options.save_logits, evaluation);
+  const ride::Description description =
+      routed ? apps::describe_with_routing(*trained.model, recipe) : ride::describe(*trained.model);
+  if (options.json) {
+    fmt::print("{}\n", report(recipe, data, evaluation, description).dump());
+    return 0;
+  }
+  const ride::Cost cost = apps::mean_cost(description, evaluation.metrics);
+  fmt::print("{}\n{}{:.2f} M MACs an image ({:.2f} M with batch norm), loss {:.4f}\n", data.summary(),
+             apps::metrics_table({{recipe.name, evaluation.metrics}}), static_cast<double>(cost.macs) / 1e6,
+             static_cast<double>(cost.macs_with_bn) / 1e6, evaluation.loss);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Evaluates a checkpoint on the test set. One with an assignment module is run as a cascade."};
+  app.add_option("--checkpoint", options.checkpoint, "checkpoint, or a bare safetensors file of weights")->required();
+  app.add_option("-r,--recipe", options.recipe, "TOML recipe it was trained by")->required()->check(CLI::ExistingFile);
+  app.add_option("--data", options.data, "folder of the data set")->required();
+  app.add_option("--set", options.set, "override a key of the recipe (repeatable)")->allow_extra_args(false);
+  app.add_option("--experts", options.experts, "use the first K experts on every image; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--threshold", options.threshold,
+                 "of the cascade: the next expert is called above it; default: the recipe's")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_flag("--no-routing", options.no_routing, "all experts on every image, whatever the checkpoint holds");
+  app.add_option("--save-logits", options.save_logits,
+                 "write logits, expert_logits and labels to this safetensors file");
+  app.add_option("--threads", options.threads, "0: as many as cores")->check(CLI::NonNegativeNumber);
+  app.add_flag("--json", options.json, "one JSON object");
+  CLI11_PARSE(app, argc, argv);
+  return apps::run_program([&] { return evaluate(options); });
+}

@@ -1,0 +1,105 @@
+// ride-predict: images in, the five likeliest classes of each out, and how many experts it took.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "apps/common/experiment.h"
+#include "apps/common/program.h"
+#include "apps/common/table.h"
+#include "apps/common/trained_model.h"
+#include "data/image_file.h"
+#include "data/open.h"
+#include "data/transforms.h"
+#include "engine/ops/reduce.h"
+#include "engine/ops/softmax.h"
+#include "ride/losses/from_recipe.h"
+#include "ride/routing/cascade.h"
+
+namespace {
+
+using engine::Tensor;
+
+struct Options {
+  std::string checkpoint, recipe, data;
+  std::vector<std::string> images, set;
+  std::optional<double> threshold;
+};
+
+// The class names: the data set's where its folder is given, numbers otherwise.
+std::vector<std::string> names_of_classes(const Options& options, const ride::Recipe& recipe, int64_t classes) {
+  if (options.data.empty()) return data::numbered_names(classes);
+  return data::open(recipe.data.dataset, options.data).test->class_names();
+}
+
+int64_t number_of_classes(const Options& options, const ride::Recipe& recipe) {
+  if (const int64_t classes = ride::classes_of(recipe)) return classes;
+  engine::check(!options.data.empty(), "ride-predict",
+                "the recipe does not say how many classes there are: --data DIR or --set model.classes=N");
+  return data::open(recipe.data.dataset, options.data).train->num_classes();
+}
+
+// One image as the test images are prepared: resized to cover the network's size, centre-cropped, normalised. (1, 3, H,
+// W)
+Tensor read_image(const std::string& path, const ride::Recipe& recipe) {
+  const int size = recipe.data.image_size;
+  const data::Image image = data::resize_and_center_crop(data::load_image(path), {size, size});
+  const Tensor x = Tensor::empty({1, image.channels, size, size});
+  data::Normalize normalize;
+  for (int c = 0; c < 3; ++c) {
+    normalize.mean[c] = static_cast<float>(recipe.augment.mean[c]);
+    normalize.std[c] = static_cast<float>(recipe.augment.std[c]);
+  }
+  engine::Generator unused;
+  data::make_transform(normalize)(
+      image, unused,
+      {.values = x.data<float>(), .channel_stride = int64_t{size} * size, .row_stride = size, .column_stride = 1});
+  return x;
+}
+
+struct Prediction {
+  Tensor logits;  // (1, C)
+  int64_t experts_used;
+};
+
+Prediction predict_one(const apps::TrainedModel& trained, const Tensor& x, const Options& options,
+                       const ride::Recipe& recipe) {
+  engine::NoGradGuard no_grad;
+  if (!trained.assignment) return {ride::mean_logits(trained.model->forward(x).logits), trained.model->experts()};
+  const ride::CascadeResult result =
+      ride::cascade(ride::cascade_network(*trained.model), *trained.assignment, x,
+                    {.variant = ride::variant_named(recipe.route.variant, "route.variant"),
+                     .threshold = options.threshold.value_or(recipe.route.threshold)});
+  return {result.logits, result.experts_used.to<int64_t>()[0]};
+}
+
+int predict(const Options& options) {
+  const ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
+  const int64_t classes = number_of_classes(options, recipe);
+  const std::vector<std::string> names = names_of_classes(options, recipe, classes);
+  const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, classes);
+  for (const std::string& path : options.images) {
+    const Prediction prediction = predict_one(trained, read_image(path, recipe), options, recipe);
+    const engine::Ordered top = topk(softmax(prediction.logits, 1), {.k = std::min<int64_t>(5, classes)});
+    const std::vector<int64_t> labels = top.indices.to<int64_t>();
+    const std::vector<double> shares = top.values.to<double>();
+    fmt::print("{}  ({} of {} experts)\n", path, prediction.experts_used, trained.model->experts());
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      fmt::print("  {:>5} %  {}\n", apps::percent(shares[i]), names[static_cast<std::size_t>(labels[i])]);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Classifies images: the five likeliest classes and the number of experts used."};
+  app.add_option("--checkpoint", options.checkpoint, "checkpoint, or a bare safetensors file of weights")->required();
+  app.add_option("-r,--recipe", options.recipe, "TOML recipe it was trained by")->required()->check(CLI::ExistingFile);
+  app.add_option("--data", options.data, "folder of the data set, for the names of its classes");
+  app.add_option("--set", options.set, "override a key of the recipe (repeatable)")->allow_extra_args(false);
+  app.add_option("--threshold", options.threshold, "of the cascade; default: the recipe's")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("images", options.images, "PNG, JPEG or BMP files")->required();
+  CLI11_PARSE(app, argc, argv);
+  return apps::run_program([&] { return predict(options); });
+}
