@@ -4,8 +4,8 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "engine/io/copy.h"
 #include "engine/io/safetensors.h"
+#include "engine/ops/shape_ops.h"
 
 namespace engine {
 namespace {
@@ -13,6 +13,9 @@ namespace {
 // Marks a file as a checkpoint and tells its version; a file without it is a bare file of weights.
 constexpr const char* version_key = "checkpoint_version";
 constexpr const char* version = "1";
+// A checkpoint's floats may be stored in another precision than the model's; other types must be the same.
+bool convertible(DType from, DType into) { return from == into || (is_floating(from) && is_floating(into)); }
+
 constexpr std::string_view model_prefix = "model.", optimizer_prefix = "optimizer.";
 
 template <class T>
@@ -96,12 +99,12 @@ void load_state(const StateDict& from, const StateDict& into, const LoadOptions&
     else if (found->second->shape() != tensor.shape())
       problems +=
           fmt::format("\n  shape    {} is {}, the model needs {}", name, found->second->shape(), tensor.shape());
-    else if (!can_copy(found->second->dtype(), tensor.dtype()))
+    else if (!convertible(found->second->dtype(), tensor.dtype()))
       problems += fmt::format("\n  dtype    {} is {}, the model needs {}", name, engine::name(found->second->dtype()),
                               engine::name(tensor.dtype()));
   }
   check(problems.empty(), "load_state", "{} doesn't fit this model, nothing was loaded:{}", options.source, problems);
-  for (const auto& [name, tensor] : into) copy_elements(*given.at(name), tensor);
+  for (const auto& [name, tensor] : into) copy_into(*given.at(name), tensor);
 }
 
 }  // namespace engine

@@ -13,7 +13,7 @@
 #include <set>
 
 #include "engine/io/atomic_file.h"
-#include "engine/io/copy.h"
+#include "engine/ops/shape_ops.h"
 
 namespace engine {
 namespace {
@@ -255,7 +255,7 @@ void save_safetensors(const std::string& path, const StateDict& tensors,
     file.write(&length, 8);
     file.write(header);
     for (const auto& [name, tensor] : sorted) {
-      const Tensor dense = row_major(tensor);
+      const Tensor dense = contiguous(tensor.detach());
       file.write(dense.raw(), static_cast<std::size_t>(dense.numel()) * size_of(dense.dtype()));
     }
   });

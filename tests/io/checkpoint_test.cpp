@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include "engine/io/atomic_file.h"
-#include "engine/io/copy.h"
 #include "engine/io/safetensors.h"
 #include "tests/temporary_folder.h"
 
@@ -93,8 +92,3 @@ TEST_CASE("load_state: one error lists every name that doesn't fit, and nothing 
   CHECK(fits.to<float>() == std::vector<float>(2, 0));
 }
 
-TEST_CASE("copy_elements: refuses other shapes and types") {
-  CHECK(contains(error_of([] { copy_elements(Tensor::zeros({2}), Tensor::zeros({3})); }), "(2,) into (3,)"));
-  CHECK(contains(error_of([] { copy_elements(Tensor::zeros({2}), Tensor::zeros({2}, {.dtype = DType::u8})); }),
-                 "f32 elements as u8"));
-}

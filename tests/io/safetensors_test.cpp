@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "engine/io/atomic_file.h"
-#include "engine/io/copy.h"
+#include "engine/ops/shape_ops.h"
 #include "tests/temporary_folder.h"
 
 using namespace engine;
@@ -92,7 +92,7 @@ TEST_CASE("safetensors: views and channels_last are written row-major") {
   const std::string path = folder / "views.safetensors";
   const Tensor plain = ramp({2, 3, 4, 5});
   const Tensor nhwc = Tensor::empty({2, 3, 4, 5}, {.format = MemoryFormat::channels_last});
-  copy_elements(plain, nhwc);
+  copy_into(plain, nhwc);
   const Tensor matrix = ramp({3, 4});
   const Tensor transposed = matrix.as_strided({4, 3}, {1, 4});
   const Tensor column = matrix.as_strided({3}, {4}, 2);
