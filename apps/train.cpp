@@ -1,4 +1,4 @@
-// ride-train: trains the model of a recipe. The loop in train() is the whole of it.
+// ride-train: trains the model of a recipe. Training::train_epoch is the loop.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -63,97 +63,142 @@ int64_t count_right(const ride::ExpertLogits& logits, const Tensor& labels) {
   return right;
 }
 
+// A run: what the recipe asks for, in the order it is needed, and where it stands.
+class Training {
+ public:
+  Training(const ride::Recipe& recipe, const Options& options);
+  int run();  // the exit code
+
+ private:
+  std::optional<int> train_epoch(apps::Stopwatch& watch);  // an exit code where the run must stop
+  void finish_epoch(const apps::Stopwatch& watch);
+  bool last_epoch() const { return state_.epoch + 1 == recipe_.schedule.epochs; }
+  void save(const char* name, const apps::TrainingState& state) const {
+    apps::save_training(folder_.checkpoint(name), recipe_, *model_, optimizer_, state);
+  }
+
+  ride::Recipe recipe_;
+  apps::ExperimentData data_;
+  data::Loader train_batches_, test_batches_;
+  std::unique_ptr<ride::ResNetCifar> model_;
+  std::unique_ptr<apps::Teacher> teacher_;  // null without distillation
+  ride::RideLoss criterion_;
+  engine::Sgd optimizer_;
+  engine::LrSchedule schedule_;
+  std::string resumed_;  // the checkpoint it goes on from; empty for a new run
+  apps::TrainingState state_;
+  apps::RunFolder folder_;
+  std::optional<apps::Evaluation> evaluation_;  // the latest
+};
+
+Training::Training(const ride::Recipe& recipe, const Options& options)
+    : recipe_(recipe),
+      data_(apps::open_data(recipe, options.data)),
+      train_batches_(apps::train_loader(recipe, data_, {.threads = options.loader_threads})),
+      test_batches_(apps::test_loader(recipe, data_, options.loader_threads)),
+      model_(apps::make_model(recipe, data_.classes())),
+      teacher_(apps::load_teacher(recipe, options.teacher, data_.classes())),
+      criterion_(ride::training_loss(recipe.loss, data_.counts)),
+      optimizer_(model_->named_parameters(), {.momentum = recipe.optim.momentum,
+                                              .weight_decay = recipe.optim.weight_decay,
+                                              .nesterov = recipe.optim.nesterov}),
+      schedule_(apps::schedule_of(recipe)),
+      resumed_(apps::checkpoint_to_resume(options.resume, options.out)),
+      state_(resumed_.empty() ? apps::TrainingState{} : apps::resume_training(resumed_, recipe, *model_, optimizer_)),
+      folder_(options.out, {.resume_step = resumed_.empty() ? std::nullopt : std::optional(state_.step)}) {
+  folder_.write_recipe(ride::to_toml(recipe));
+  folder_.write_run(apps::run_info(recipe));
+  folder_.log(data_.summary());
+  if (!resumed_.empty())
+    folder_.log(fmt::format("resumed {} at epoch {} step {}", resumed_, state_.epoch + 1, state_.step));
+}
+
+int Training::run() {
+  for (; state_.epoch < recipe_.schedule.epochs; state_.start_epoch(state_.epoch + 1)) {
+    apps::Stopwatch watch;
+    if (const auto stop = train_epoch(watch)) return *stop;
+    finish_epoch(watch);
+  }
+  if (!evaluation_) evaluation_ = apps::evaluate(*model_, test_batches_, data_.counts);  // resumed at its end
+  folder_.log("last epoch\n" + apps::metrics_table({{recipe_.name, evaluation_->metrics}}) +
+              fmt::format("best epoch on the test set: {}", apps::percent(state_.best_accuracy)));
+  return 0;
+}
+
+std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
+  criterion_.set_epoch(static_cast<int>(state_.epoch) + 1);
+  const double lr = schedule_.rate(state_.epoch);
+  model_->train();
+  apps::Progress progress({.label = fmt::format("epoch {}/{}", state_.epoch + 1, recipe_.schedule.epochs),
+                           .steps = train_batches_.batches(),
+                           .first_step = state_.batch});
+  for (data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
+    const ride::ExpertOutput output = model_->forward(batch.images);
+    ride::LossValue loss = criterion_(output.logits, batch.labels);
+    if (teacher_)
+      loss = distill(loss, output.logits, teacher_->logits(batch.images), ride::distillation_options(recipe_));
+    const double value = loss.total.item();
+    if (!std::isfinite(value)) {
+      folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; the last good checkpoint is {}", value,
+                              state_.epoch + 1, state_.step + 1, folder_.checkpoint("last")));
+      return 1;
+    }
+    optimizer_.zero_grad();
+    loss.total.backward();
+    optimizer_.step(lr);
+
+    state_.add_batch(value, count_right(output.logits, batch.labels), batch.labels.numel());
+    watch.images += batch.labels.numel();
+    progress.update(
+        {.steps = state_.batch, .images = watch.images, .loss = state_.mean_loss(), .accuracy = state_.accuracy()});
+    if (const int signal = apps::stop_signal()) {
+      save("last", state_);
+      folder_.log(fmt::format("stopped by signal {} at epoch {} step {}: --resume auto continues", signal,
+                              state_.epoch + 1, state_.step));
+      return apps::exit_code_of(signal);
+    }
+  }
+  return std::nullopt;
+}
+
+// Metrics are written before the checkpoint: a kill between the two drops the line again when the run is resumed.
+void Training::finish_epoch(const apps::Stopwatch& watch) {
+  const apps::EpochReport report{
+      .lr = schedule_.rate(state_.epoch), .seconds = watch.seconds(), .images = watch.images};
+  const bool evaluates = (state_.epoch + 1) % recipe_.schedule.evaluate_every == 0 || last_epoch();
+  evaluation_.reset();
+  if (evaluates) evaluation_ = apps::evaluate(*model_, test_batches_, data_.counts);
+  folder_.log(apps::epoch_line(recipe_, state_, report, evaluation_));
+  folder_.metrics(state_.step, state_.epoch + 1, apps::epoch_metrics(state_, report, evaluation_));
+
+  const double accuracy = evaluation_ ? evaluation_->metrics.accuracy.value_or(0) : 0;
+  const bool best = accuracy > state_.best_accuracy;
+  if (best) state_.best_accuracy = accuracy;
+  apps::TrainingState finished = state_;
+  finished.start_epoch(state_.epoch + 1);
+  save("last", finished);
+  if (best) save("best", finished);
+}
+
 int train(const Options& options) {
   const ride::Recipe recipe = resolve(options);
   if (options.print_recipe) return fmt::print("{}", ride::to_toml(recipe)), 0;
   if (options.describe) return describe(recipe, options.json);
   engine::check(!options.data.empty(), "ride-train", "--data DIR is missing: the folder of {}", recipe.data.dataset);
   if (options.threads) engine::set_num_threads(options.threads);
+  engine::manual_seed(static_cast<uint64_t>(recipe.seed));
   engine::profile::enable(options.profile);
   apps::catch_stop_signals();
-
-  const apps::ExperimentData data = apps::open_data(recipe, options.data);
-  const data::Loader train_batches = apps::train_loader(recipe, data, {.threads = options.loader_threads});
-  const data::Loader test_batches = apps::test_loader(recipe, data, options.loader_threads);
-  const auto model = apps::make_model(recipe, data.classes());
-  const auto teacher = apps::load_teacher(recipe, options.teacher, data.classes());
-  ride::RideLoss criterion = ride::training_loss(recipe.loss, data.counts);
-  engine::Sgd optimizer(model->named_parameters(), {.momentum = recipe.optim.momentum,
-                                                    .weight_decay = recipe.optim.weight_decay,
-                                                    .nesterov = recipe.optim.nesterov});
-  const engine::LrSchedule schedule = apps::schedule_of(recipe);
-  engine::manual_seed(static_cast<uint64_t>(recipe.seed));
-
-  const std::string resume = apps::checkpoint_to_resume(options.resume, options.out);
-  apps::TrainingState state =
-      resume.empty() ? apps::TrainingState{} : apps::resume_training(resume, recipe, *model, optimizer);
-  apps::RunFolder run(options.out, {.resume_step = resume.empty() ? std::nullopt : std::optional(state.step)});
-  run.write_recipe(ride::to_toml(recipe));
-  run.write_run(apps::run_info(recipe));
-  run.log(data.summary());
-  if (!resume.empty()) run.log(fmt::format("resumed {} at epoch {} step {}", resume, state.epoch + 1, state.step));
-  auto save = [&](const char* name) { apps::save_training(run.checkpoint(name), recipe, *model, optimizer, state); };
-
-  apps::Evaluation last;
-  for (; state.epoch < recipe.schedule.epochs; state.start_epoch(state.epoch + 1)) {
-    criterion.set_epoch(static_cast<int>(state.epoch) + 1);
-    const double lr = schedule.rate(state.epoch);
-    model->train();
-    apps::Progress progress({.label = fmt::format("epoch {}/{}", state.epoch + 1, recipe.schedule.epochs),
-                             .steps = train_batches.batches(),
-                             .first_step = state.batch});
-    apps::Stopwatch watch;
-    for (data::Batch& batch : train_batches.epoch(state.epoch, state.batch)) {
-      const ride::ExpertOutput output = model->forward(batch.images);
-      ride::LossValue loss = criterion(output.logits, batch.labels);
-      if (teacher)
-        loss = distill(loss, output.logits, teacher->logits(batch.images), ride::distillation_options(recipe));
-      const double value = loss.total.item();
-      if (!std::isfinite(value)) {
-        run.log(fmt::format("loss is {} at epoch {} step {}: stopped; the last good checkpoint is {}", value,
-                            state.epoch + 1, state.step + 1, run.checkpoint("last")));
-        return 1;
-      }
-      optimizer.zero_grad();
-      loss.total.backward();
-      optimizer.step(lr);
-
-      state.add_batch(value, count_right(output.logits, batch.labels), batch.labels.numel());
-      watch.images += batch.labels.numel();
-      progress.update(
-          {.steps = state.batch, .images = watch.images, .loss = state.mean_loss(), .accuracy = state.accuracy()});
-      if (const int signal = apps::stop_signal()) {
-        save("last");
-        run.log(fmt::format("stopped by signal {} at epoch {} step {}: --resume auto continues", signal,
-                            state.epoch + 1, state.step));
-        return apps::exit_code_of(signal);
-      }
-    }
-    progress.finish();
-    const double seconds = watch.seconds();
-    last = apps::evaluate(*model, test_batches, data.counts);
-    run.log(apps::epoch_line(state, recipe, lr, seconds, last));
-    run.metrics(state.step, state.epoch + 1, apps::epoch_metrics(state, lr, watch.images / seconds, last));
-    const bool best = last.metrics.accuracy.value_or(0) > state.best_accuracy;
-    if (best) state.best_accuracy = last.metrics.accuracy.value_or(0);
-    apps::TrainingState finished = state;
-    finished.start_epoch(state.epoch + 1);
-    apps::save_training(run.checkpoint("last"), recipe, *model, optimizer, finished);
-    if (best) apps::save_training(run.checkpoint("best"), recipe, *model, optimizer, finished);
-  }
-  if (last.metrics.samples == 0)
-    last = apps::evaluate(*model, test_batches, data.counts);  // resumed after the last epoch
-  run.log("last epoch\n" + apps::metrics_table({{recipe.name, last.metrics}}) +
-          fmt::format("best epoch on the test set: {}", apps::percent(state.best_accuracy)));
-  if (options.profile) run.log("profile\n" + engine::profile::table());
-  return 0;
+  const int code = Training(recipe, options).run();
+  if (options.profile) fmt::print("{}", engine::profile::table());
+  return code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Trains the model of a recipe and evaluates it after every epoch."};
+  CLI::App app{"Trains the model of a recipe, evaluates it after every epoch, and can go on where it was stopped."};
   app.add_option("-r,--recipe", options.recipe, "TOML recipe")->required()->check(CLI::ExistingFile);
   app.add_option("--data", options.data, "folder of the data set");
   app.add_option("--set", options.set, "override a key of the recipe: loss.diversity=-0.2 (repeatable)")
@@ -170,7 +215,7 @@ int main(int argc, char** argv) {
   app.add_option("--loader-threads", options.loader_threads, "that prepare images")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_flag("--profile", options.profile, "log time, GFLOP/s and GB/s of every op at the end");
+  app.add_flag("--profile", options.profile, "print time, GFLOP/s and GB/s of every op at the end");
   app.add_flag("--describe", options.describe, "print layers, parameters and MACs, and stop");
   app.add_flag("--json", options.json, "with --describe: as JSON");
   app.add_flag("--print-recipe", options.print_recipe, "print the resolved recipe, and stop");

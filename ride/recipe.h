@@ -91,6 +91,7 @@ struct Recipe {
     std::vector<int> milestones = {160, 180};
     double gamma = 0.01;
     int warmup_epochs = 5;
+    int evaluate_every = 1;  // epochs between two looks at the test set; the last epoch has one always
     bool operator==(const Schedule&) const = default;
   } schedule;
 

@@ -108,6 +108,11 @@ void add_training(std::vector<Field>& fields, Recipe& r) {
        {"schedule.milestones", &r.schedule.milestones, "lr is multiplied by gamma after each", {.least = 0}, {}},
        {"schedule.gamma", &r.schedule.gamma, "", {.above = 0, .most = 1}, {}},
        {"schedule.warmup_epochs", &r.schedule.warmup_epochs, "lr rises linearly", {.least = 0}, {}},
+       {"schedule.evaluate_every",
+        &r.schedule.evaluate_every,
+        "epochs between evaluations; the last is always evaluated",
+        {.least = 1},
+        {}},
 
        {"route.epochs", &r.route.epochs, "", {.least = 1}, {}},
        {"route.batch", &r.route.batch, "", {.least = 1}, {}},

@@ -12,6 +12,7 @@ namespace apps {
 namespace {
 
 std::string cell(const ride::Accuracy& accuracy) { return accuracy ? percent(*accuracy) : "-"; }
+double images_per_second(const EpochReport& report) { return static_cast<double>(report.images) / report.seconds; }
 double number(const ride::Accuracy& accuracy) { return accuracy.value_or(std::nan("")); }
 
 // argv as the system keeps it.
@@ -25,27 +26,30 @@ std::vector<std::string> command_line() {
 
 }  // namespace
 
-std::string epoch_line(const TrainingState& state, const ride::Recipe& recipe, double lr, double seconds,
-                       const Evaluation& test) {
-  return fmt::format(
-      "epoch {}/{}  lr {:.6g}  loss {:.4f} acc {}  test {} (many {} medium {} few {}) loss {:.4f}  {:.1f} s, {:.0f} "
-      "images/s",
-      state.epoch + 1, recipe.schedule.epochs, lr, state.mean_loss(), percent(state.accuracy()),
-      cell(test.metrics.accuracy), cell(test.metrics.many.accuracy), cell(test.metrics.medium.accuracy),
-      cell(test.metrics.few.accuracy), test.loss, seconds, static_cast<double>(state.images) / seconds);
+std::string epoch_line(const ride::Recipe& recipe, const TrainingState& state, const EpochReport& report,
+                       const std::optional<Evaluation>& test) {
+  std::string line = fmt::format("epoch {}/{}  lr {:.6g}  loss {:.4f} acc {}", state.epoch + 1, recipe.schedule.epochs,
+                                 report.lr, state.mean_loss(), percent(state.accuracy()));
+  if (test)
+    line += fmt::format("  test {} (many {} medium {} few {}) loss {:.4f}", cell(test->metrics.accuracy),
+                        cell(test->metrics.many.accuracy), cell(test->metrics.medium.accuracy),
+                        cell(test->metrics.few.accuracy), test->loss);
+  return line + fmt::format("  {:.1f} s, {:.0f} images/s", report.seconds, images_per_second(report));
 }
 
-std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& state, double lr,
-                                                          double images_per_second, const Evaluation& test) {
-  return {{"train/loss", state.mean_loss()},
-          {"train/acc", state.accuracy()},
-          {"val/loss", test.loss},
-          {"val/acc", number(test.metrics.accuracy)},
-          {"val/acc_many", number(test.metrics.many.accuracy)},
-          {"val/acc_medium", number(test.metrics.medium.accuracy)},
-          {"val/acc_few", number(test.metrics.few.accuracy)},
-          {"lr", lr},
-          {"images_per_second", images_per_second}};
+std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& state, const EpochReport& report,
+                                                          const std::optional<Evaluation>& test) {
+  std::vector<std::pair<std::string, double>> values = {{"train/loss", state.mean_loss()},
+                                                        {"train/acc", state.accuracy()},
+                                                        {"lr", report.lr},
+                                                        {"images_per_second", images_per_second(report)}};
+  if (test)
+    values.insert(values.end(), {{"val/loss", test->loss},
+                                 {"val/acc", number(test->metrics.accuracy)},
+                                 {"val/acc_many", number(test->metrics.many.accuracy)},
+                                 {"val/acc_medium", number(test->metrics.medium.accuracy)},
+                                 {"val/acc_few", number(test->metrics.few.accuracy)}});
+  return values;
 }
 
 std::string metrics_table(const std::vector<std::pair<std::string, ride::Metrics>>& results) {

@@ -13,12 +13,20 @@
 
 namespace apps {
 
-// "epoch 3/30  lr 0.06  loss 4.1 acc 12.3  test 15.2 (many 35.1 medium 8.0 few 0.4) loss 3.9  21.3 s, 509 images/s"
-std::string epoch_line(const TrainingState& state, const ride::Recipe& recipe, double lr, double seconds,
-                       const Evaluation& test);
+// What an epoch took, besides what TrainingState knows of it.
+struct EpochReport {
+  double lr = 0;
+  double seconds = 0;  // of training
+  int64_t images = 0;  // trained on in these seconds; fewer than the epoch has where it was resumed inside
+};
 
-std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& state, double lr,
-                                                          double images_per_second, const Evaluation& test);
+// "epoch 3/30  lr 0.06  loss 4.1 acc 12.3  test 15.2 (many 35.1 medium 8.0 few 0.4) loss 3.9  21.3 s, 509 images/s"
+std::string epoch_line(const ride::Recipe& recipe, const TrainingState& state, const EpochReport& report,
+                       const std::optional<Evaluation>& test);
+
+// The same for metrics.jsonl; val/... only where there was an evaluation.
+std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& state, const EpochReport& report,
+                                                          const std::optional<Evaluation>& test);
 
 // One row per named result: all, many, medium, few, top-5, balanced, experts used (where counted).
 std::string metrics_table(const std::vector<std::pair<std::string, ride::Metrics>>& results);
