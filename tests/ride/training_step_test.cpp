@@ -1,0 +1,72 @@
+// A few whole training steps: memory settles, the loss falls, and the same steps give the same bits.
+#include <doctest/doctest.h>
+
+#include "engine/core/allocator.h"
+#include "engine/core/profile.h"
+#include "engine/optim/sgd.h"
+#include "ride/losses/ride_loss.h"
+#include "ride/models/resnet_cifar.h"
+
+using namespace engine;
+
+namespace {
+
+struct Steps {
+  std::vector<double> losses;
+  std::vector<std::size_t> system_allocations;  // after each step
+  std::vector<float> weights;                   // of the first convolution, at the end
+};
+
+Steps train_steps(int steps) {
+  Generator random(1);
+  ride::ResNetCifar model({.classes = 10, .experts = 2, .reduce_dimension = true}, random);
+  Tensor images = Tensor::empty({24, 3, 16, 16}, {.format = MemoryFormat::channels_last});
+  for (int64_t i = 0; i < images.numel(); ++i) images.data<float>()[i] = random.normal();
+  std::vector<int64_t> classes;
+  for (int64_t i = 0; i < 24; ++i) classes.push_back(i % 10);
+  const Tensor labels = Tensor::from(classes, {24});
+  const std::vector<int64_t> counts = {50, 40, 30, 25, 20, 15, 10, 8, 6, 5};
+  ride::RideLoss criterion(std::make_unique<ride::LdamLoss>(counts), counts, {.reweight_epoch = 0});
+  Sgd optimizer(model.named_parameters(), {.momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
+
+  Steps out;
+  for (int i = 0; i < steps; ++i) {
+    const ride::LossValue loss = criterion(model.forward(images).logits, labels);
+    out.losses.push_back(loss.total.item());
+    optimizer.zero_grad();
+    loss.total.backward();
+    optimizer.step(0.02);
+    out.system_allocations.push_back(cpu_allocator().stats().system_allocations);
+  }
+  out.weights = model.state_dict().front().second.to<float>();
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a training step asks the system for no memory after the first few") {
+  const Steps steps = train_steps(6);
+  CHECK(steps.system_allocations[2] > 0);
+  CHECK(steps.system_allocations[5] == steps.system_allocations[2]);
+}
+
+TEST_CASE("training steps lower the loss on the batch they see, bit for bit the same each time") {
+  const Steps first = train_steps(12), second = train_steps(12);
+  CHECK(first.losses.back() < 0.5 * first.losses.front());
+  CHECK(first.losses == second.losses);
+  CHECK(first.weights == second.weights);
+}
+
+TEST_CASE("a channels_last network converts no format, forward or backward") {
+  profile::reset();
+  profile::enable(true);
+  train_steps(1);
+  profile::enable(false);
+  bool saw_conv = false;
+  for (const profile::Row& row : profile::rows()) {
+    saw_conv = saw_conv || (row.name == "conv2d backward" && row.flops > 0);
+    for (const char* layout : {"channels_last", "contiguous", "strided"})
+      CHECK_MESSAGE(row.name.find(layout) == std::string::npos, row.name << ", " << row.calls << " calls");
+  }
+  CHECK(saw_conv);
+}
