@@ -51,7 +51,10 @@ Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const 
     const Tensor shared = model.shared(images);
     ride::ExpertLogits logits;
     for (int64_t e = 0; e < experts; ++e) logits.push_back(model.classify(e, model.features(e, shared)));
-    return BatchOutput{ride::mean_logits(logits), options.keep_logits ? engine::stack(logits, 0) : Tensor(), {}};
+    return BatchOutput{
+        .logits = ride::mean_logits(logits),
+        .expert_logits = options.keep_logits ? engine::stack(logits, 0) : Tensor(),
+        .experts_used = Tensor::full({images.size(0)}, static_cast<double>(experts), {.dtype = engine::DType::i64})};
   });
 }
 
@@ -62,7 +65,7 @@ Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignme
   const ride::CascadeNetwork network = ride::cascade_network(model);
   return run_all(loader, counts, options.keep_logits, [&](const Tensor& images) {
     const ride::CascadeResult result = ride::cascade(network, assignment, images, options.cascade);
-    return BatchOutput{result.logits, {}, result.experts_used};
+    return BatchOutput{.logits = result.logits, .expert_logits = {}, .experts_used = result.experts_used};
   });
 }
 
