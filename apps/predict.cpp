@@ -37,8 +37,8 @@ int64_t number_of_classes(const Options& options, const ride::Recipe& recipe) {
   return data::open(recipe.data.dataset, options.data).train->num_classes();
 }
 
-// One image as the test images are prepared: resized to cover the network's size, centre-cropped, normalised. (1, 3, H,
-// W)
+// One image (1, 3, H, W), prepared as the test images of a folder or list are: resized to cover the network's size,
+// centre-cropped, normalised.
 Tensor read_image(const std::string& path, const ride::Recipe& recipe) {
   const int size = recipe.data.image_size;
   const data::Image image = data::resize_and_center_crop(data::load_image(path), {size, size});

@@ -30,8 +30,8 @@ inline constexpr Normalize fashion_mnist_normalization{{0.2860f, 0.2860f, 0.2860
 // The CIFAR augmentation of RIDE (LDAM-DRW's is the same without the rotation), in this order:
 //   crop      pad every side with `crop_padding` black pixels, take a window of the image's size at random
 //   flip      left-right, with probability 1/2
-//   rotate    about the centre by an angle uniform in [-rotation_degrees, rotation_degrees], nearest pixel, black
-//   outside normalise last, so that "black" is 0 before it
+//   rotate    about the centre by an angle uniform in [-rotation_degrees, rotation_degrees], nearest pixel
+//   normalise last, so that the black around crop and rotation is 0 before it
 // Always draws four numbers per image, whatever is switched off.
 struct Augment {
   int crop_padding = 4;  // pixels, 0: no crop

@@ -27,7 +27,8 @@ struct ExperimentData {
   std::string draw_hash;  // of the drawn indices; empty where nothing was drawn
 
   int64_t classes() const { return static_cast<int64_t>(counts.size()); }
-  std::string summary() const;  // "CIFAR-100 train: 10847 images of 100 classes (500 to 5), draw 1f..; test: 10000"
+  // "subset of CIFAR-100 train: 10847 images of 100 classes (500 to 5 each, draw 1f..); CIFAR-100 test: 10000 images"
+  std::string summary() const;
 };
 // Throws when the recipe's class number is not the data's.
 ExperimentData open_data(const ride::Recipe& recipe, const std::string& folder);

@@ -3,8 +3,9 @@
 //
 //   Tensor sigmoid(const Tensor& x) {
 //     Tensor y = ...;
-//     return record("sigmoid", y, {x}, [y = y.detach()](const Tensor& dy, Needs) -> Gradients { return {dy * y * (1 -
-//     y)}; });
+//     return record("sigmoid", y, {x}, [y = y.detach()](const Tensor& dy, Needs) -> Gradients {
+//       return {dy * y * (1 - y)};
+//     });
 //   }
 //
 // A closure that needs the op's own output captures y.detach(): capturing y itself would make the node own itself.
@@ -70,7 +71,7 @@ Tensor record(const char* name, Tensor y, std::initializer_list<std::reference_w
     pointers.at(n++) = &input;
     wanted = wanted || (input.defined() && input.requires_grad());
   }
-  if (!wanted || !grad_enabled()) return y;  // before the closure is made into a std::function: nothing is allocated
+  if (!wanted || !grad_enabled()) return y;  // before the closure is made into a std::function: no graph is built
   return record(name, std::move(y), std::span<const Tensor* const>(pointers.data(), n),
                 Backward(std::forward<F>(backward)));
 }

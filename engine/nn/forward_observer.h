@@ -1,5 +1,6 @@
-// ForwardObserver: sees every layer that computes while it lives. A network is described (names, shapes, costs) by
-// running it once under one of these, so no description can drift from what the network does.
+// ForwardObserver: sees every layer with parameters that runs while it lives (pools and activations do not report). A
+// network is described (names, shapes, costs) by running it once under one of these, so no description can drift from
+// what the network does.
 #pragma once
 #include <functional>
 

@@ -2,9 +2,11 @@
 // name.
 //
 //   class Block : public Module {
-//     Conv2d& conv1 = add<Conv2d>("conv1", Conv2dLayerOptions{...});   // declaration order is the order of the state
-//     dict BatchNorm2d& bn1 = add<BatchNorm2d>("bn1", BatchNorm2dOptions{.channels = 16});
+//     Conv2d& conv1 = add<Conv2d>("conv1", Conv2dLayerOptions{...});
+//     BatchNorm2d& bn1 = add<BatchNorm2d>("bn1", BatchNorm2dOptions{.channels = 16});
 //   };
+//
+// The order of declaration is the order of the state dict.
 #pragma once
 #include <memory>
 #include <string>

@@ -5,8 +5,8 @@
 
 namespace engine {
 
-// x (N, C, H, W), w (K, C/groups, R, S), b (K) or none -> (N, K, P, Q), P = (H + 2 pad - dilation (R - 1) - 1) / stride
-// + 1.
+// x (N, C, H, W), w (K, C/groups, R, S), b (K) or none -> (N, K, P, Q) in x's memory format, where
+// P = (H + 2 padding - dilation (R - 1) - 1) / stride + 1, rounded down, and Q likewise from W and S.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b = {}, const Conv2dOptions& options = {});
 
 }  // namespace engine

@@ -7,7 +7,9 @@ namespace engine {
 enum class Reduction { mean, sum, none };
 
 struct CrossEntropyOptions {
-  Tensor weight = {};  // (C) class weights; the mean is then divided by the sum of the weights in the batch
+  // (C) class weights. With class labels the mean is then divided by the sum of the weights in the batch, with soft
+  // targets by N, as in PyTorch.
+  Tensor weight = {};
   double label_smoothing = 0;
   Reduction reduction = Reduction::mean;
 };

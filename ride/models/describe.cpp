@@ -49,7 +49,7 @@ Cost sum_of(const std::vector<LayerCost>& layers) {
   return cost;
 }
 
-// Puts every module back into the mode it had.
+// Eval mode while it lives, then the mode that the module had, for all below it too.
 class ModeKeeper {
  public:
   explicit ModeKeeper(Module& module) : module_(module), training_(module.is_training()) { module.eval(); }
