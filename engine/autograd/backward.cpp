@@ -1,6 +1,7 @@
 #include "engine/autograd/backward.h"
 
 #include <queue>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "engine/autograd/node.h"

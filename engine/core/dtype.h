@@ -41,7 +41,9 @@ struct TypeTag {
   using type = T;
 };
 template <class T>
-inline constexpr DType dtype_of = DType::f32;
+inline constexpr DType dtype_of = T::no_such_element_type;  // an error for any other type
+template <>
+inline constexpr DType dtype_of<float> = DType::f32;
 template <>
 inline constexpr DType dtype_of<bfloat16> = DType::bf16;
 template <>

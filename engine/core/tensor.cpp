@@ -125,6 +125,12 @@ void Tensor::wrong_type(DType asked) const {
   fail("tensor", "holds {}, asked for {} elements: cast first", name(dtype()), name(asked));
 }
 
+std::string conversion_name(const Tensor& x, DType dtype, MemoryFormat format) {
+  if (x.dtype() != dtype) return fmt::format("convert {} -> {}", name(x.dtype()), name(dtype));
+  const std::string_view from = x.is_dense(x.format()) ? name(x.format()) : "strided";
+  return fmt::format("convert {} -> {}", from, name(format));
+}
+
 Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
 
 Tensor empty_like(const Tensor& x, DType dtype) {

@@ -98,6 +98,10 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
+// "convert strided -> channels_last", "convert f32 -> bf16": what the profiler calls a copy of x to this type or
+// layout.
+std::string conversion_name(const Tensor& x, DType dtype, MemoryFormat format);
+
 // Uninitialised tensor of x's dtype, device and layout (dense row-major where x is not dense).
 Tensor empty_like(const Tensor& x);
 // As above with another dtype.

@@ -111,12 +111,12 @@ void count_work(const Shape& x, const Shape& w, const Shape& y) {
                     4.0 * static_cast<double>(x.numel() + w.numel() + y.numel()));
 }
 
-Tensor to_f32(const Tensor& x) { return x.defined() ? as_type(x, DType::f32) : x; }
-
 Tensor forward(const Tensor& x_any, const Tensor& w_any, const Tensor& b, const Shape& y_shape,
                const Conv2dOptions& options) {
   if (is_half(x_any.dtype()))
-    return as_type(forward(to_f32(x_any), to_f32(w_any), to_f32(b), y_shape, options), x_any.dtype());
+    return as_type(
+        forward(as_type(x_any, DType::f32), as_type(w_any, DType::f32), as_type(b, DType::f32), y_shape, options),
+        x_any.dtype());
   const MemoryFormat format = x_any.format();
   Tensor y = Tensor::empty(y_shape, {.dtype = x_any.dtype(), .format = format});
   if (y.numel() == 0) return y;
@@ -131,7 +131,7 @@ Tensor forward(const Tensor& x_any, const Tensor& w_any, const Tensor& b, const 
     const OpaqueMemory weights = arrange_weights(*plan, p, w);
     std::unordered_map<int, memory> arguments{
         {DNNL_ARG_SRC, wrap(p.x, x)}, {DNNL_ARG_WEIGHTS, weights.memory}, {DNNL_ARG_DST, wrap(p.y, y)}};
-    const Tensor bias = b.defined() ? dense(b) : b;
+    const Tensor bias = dense(b);
     if (bias.defined()) arguments.emplace(DNNL_ARG_BIAS, wrap(p.b, bias));
     plan->primitive.execute(onednn_stream(), arguments);
     count_work(x.shape(), w.shape(), y_shape);
@@ -141,7 +141,8 @@ Tensor forward(const Tensor& x_any, const Tensor& w_any, const Tensor& b, const 
 
 Tensor backward_input(const Tensor& dy_any, const Tensor& w_any, const Shape& x_shape, const Conv2dOptions& options) {
   if (is_half(dy_any.dtype()))
-    return as_type(backward_input(to_f32(dy_any), to_f32(w_any), x_shape, options), dy_any.dtype());
+    return as_type(backward_input(as_type(dy_any, DType::f32), as_type(w_any, DType::f32), x_shape, options),
+                   dy_any.dtype());
   const MemoryFormat format = dy_any.format();
   Tensor dx = Tensor::empty(x_shape, {.dtype = dy_any.dtype(), .format = format});
   if (dx.numel() == 0) return dx;
@@ -164,7 +165,8 @@ Tensor backward_input(const Tensor& dy_any, const Tensor& w_any, const Shape& x_
 
 Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w_shape, const Conv2dOptions& options) {
   if (is_half(dy_any.dtype()))
-    return as_type(backward_weight(to_f32(dy_any), to_f32(x_any), w_shape, options), dy_any.dtype());
+    return as_type(backward_weight(as_type(dy_any, DType::f32), as_type(x_any, DType::f32), w_shape, options),
+                   dy_any.dtype());
   if (x_any.numel() == 0) return Tensor::zeros(w_shape, {.dtype = x_any.dtype()});
   Tensor dw = Tensor::empty(w_shape, {.dtype = x_any.dtype()});
   if (x_any.dtype() == DType::f64) {

@@ -1,4 +1,5 @@
-// Layout and dtype helpers for kernels that want their operands dense.
+// Layout and dtype helpers for kernels that want their operands dense. An undefined tensor passes through; the profiler
+// names every copy that is made.
 #pragma once
 #include "engine/core/tensor.h"
 

@@ -198,16 +198,18 @@ void copy(const Tensor& x, const Tensor& y) {
 }
 
 Tensor dense(const Tensor& x, MemoryFormat format) {
-  if (x.is_dense(format)) return x;
+  if (!x.defined() || x.is_dense(format)) return x;
+  profile::Scope scope(profile::enabled() ? conversion_name(x, x.dtype(), format) : std::string());
   Tensor y = Tensor::empty(x.shape(), {.dtype = x.dtype(), .format = format});
   copy(x, y);
   return y;
 }
 
-Tensor dense(const Tensor& x) { return dense(x, x.format()); }
+Tensor dense(const Tensor& x) { return x.defined() ? dense(x, x.format()) : x; }
 
 Tensor as_type(const Tensor& x, DType dtype) {
-  if (x.dtype() == dtype) return x;
+  if (!x.defined() || x.dtype() == dtype) return x;
+  profile::Scope scope(profile::enabled() ? conversion_name(x, dtype, x.format()) : std::string());
   Tensor y = empty_like(x, dtype);
   copy(x, y);
   return y;

@@ -51,7 +51,7 @@ void matmul_onednn(const Tensor& a, const Tensor& b, const Tensor& bias, const T
 void matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
   if (is_half(a.dtype())) {
     const Tensor y32 = empty_like(y, DType::f32);
-    matmul(as_type(a, DType::f32), as_type(b, DType::f32), bias.defined() ? as_type(bias, DType::f32) : bias, y32);
+    matmul(as_type(a, DType::f32), as_type(b, DType::f32), as_type(bias, DType::f32), y32);
     return copy(y32, y);
   }
   if (y.numel() == 0) return;
@@ -66,8 +66,7 @@ void matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& 
     return copy(empty_sum.as_strided(y.shape(), still), y);
   }
   check(a.dtype() == DType::f32, "matmul", "not defined for {}: cast first", name(a.dtype()));
-  onednn_call("matmul",
-              [&] { matmul_onednn(as_matrix(a3), as_matrix(b3), bias.defined() ? dense(bias) : bias, as_matrix(y3)); });
+  onednn_call("matmul", [&] { matmul_onednn(as_matrix(a3), as_matrix(b3), dense(bias), as_matrix(y3)); });
 }
 
 }  // namespace

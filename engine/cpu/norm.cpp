@@ -233,7 +233,7 @@ void statistics(const Tensor& x_any, const Tensor& mean, const Tensor& variance)
 void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, const Tensor& weight, const Tensor& bias,
                const Tensor& residual_any, bool relu, const Tensor& y) {
   const Tensor x = dense(x_any, y.format());
-  const Tensor residual = residual_any.defined() ? dense(residual_any, y.format()) : Tensor();
+  const Tensor residual = dense(residual_any, y.format());
   const Layout l = layout_of(y);
   count_traffic(x, residual.defined() ? 3 : 2);
   dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {

@@ -9,43 +9,65 @@
 namespace engine::cpu {
 namespace {
 
-constexpr int64_t grain = 1 << 14;
-
-// A gradient laid out as its parameter.
-Tensor aligned(const Tensor& gradient, const Tensor& parameter) { return dense(gradient, parameter.format()); }
-
-void sgd(const std::vector<SgdItem>& items, const SgdUpdate& u) {
-  for (const SgdItem& item : items) {
-    const Tensor g = aligned(item.gradient, item.parameter);
-    profile::add_work(6.0 * static_cast<double>(g.numel()), 5.0 * static_cast<double>(g.numel() * size_of(g.dtype())));
-    if (item.parameter.dtype() == DType::f32) {
-      float *p = item.parameter.data<float>(), *v = item.momentum.data<float>();
-      const float* pg = g.data<float>();
-      parallel_for(g.numel(), grain, [&](int64_t i, int64_t end) {
-        row_kernels().sgd(p + i, pg + i, v + i, end - i, static_cast<float>(u.lr), static_cast<float>(u.momentum),
-                          static_cast<float>(u.weight_decay), u.nesterov);
-      });
-      continue;
+// All parameters are one long row of elements, cut once into a piece per thread: most are too small to share out alone.
+// Calls f(item, begin, end) for the part of each item that falls into a piece.
+template <class Item, class F>
+void sweep(const std::vector<Item>& items, F&& f) {
+  std::vector<int64_t> starts(1, 0);
+  for (const Item& item : items) starts.push_back(starts.back() + item.parameter.numel());
+  parallel_for(starts.back(), 1 << 14, [&](int64_t begin, int64_t end) {
+    for (std::size_t k = 0; k < items.size(); ++k) {
+      const int64_t from = std::max(begin, starts[k]) - starts[k], to = std::min(end, starts[k + 1]) - starts[k];
+      if (from < to) f(items[k], from, to);
     }
-    check(item.parameter.dtype() == DType::f64, "sgd", "parameters must be f32 or f64, got {}",
-          name(item.parameter.dtype()));
-    double *p = item.parameter.data<double>(), *v = item.momentum.data<double>();
-    const double* pg = g.data<double>();
-    for (int64_t i = 0; i < g.numel(); ++i) {
-      const double d = pg[i] + u.weight_decay * p[i];
-      v[i] = u.momentum * v[i] + d;
-      p[i] -= u.lr * (u.nesterov ? d + u.momentum * v[i] : v[i]);
-    }
-  }
+  });
 }
 
-template <class T>
-void adamw_one(const AdamWItem& item, const Tensor& gradient, const AdamWUpdate& u) {
-  T *p = item.parameter.data<T>(), *m = item.exp_avg.data<T>(), *v = item.exp_avg_sq.data<T>();
-  const T* g = gradient.data<T>();
+// The items with their gradients laid out as the parameters.
+template <class Item>
+std::vector<Item> aligned(const std::vector<Item>& items) {
+  std::vector<Item> out = items;
+  for (Item& item : out) {
+    item.gradient = dense(item.gradient, item.parameter.format());
+    profile::add_work(6.0 * static_cast<double>(item.parameter.numel()),
+                      5.0 * static_cast<double>(item.parameter.numel() * size_of(item.parameter.dtype())));
+  }
+  return out;
+}
+
+// Calls f with the element type: f32 or f64.
+template <class F>
+void dispatch_parameter(const char* op, DType dtype, F&& f) {
+  if (dtype == DType::f32) return f(TypeTag<float>{});
+  check(dtype == DType::f64, op, "parameters must be f32 or f64, got {}", name(dtype));
+  f(TypeTag<double>{});
+}
+
+void sgd_piece(const SgdItem& item, const SgdUpdate& u, int64_t i, int64_t end) {
+  dispatch_parameter("sgd", item.parameter.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T *p = item.parameter.data<T>(), *v = item.momentum.data<T>();
+    const T* g = item.gradient.data<T>();
+    const T lr = static_cast<T>(u.lr), momentum = static_cast<T>(u.momentum), decay = static_cast<T>(u.weight_decay);
+    if constexpr (std::is_same_v<T, float>) {
+      row_kernels().sgd(p + i, g + i, v + i, end - i, lr, momentum, decay, u.nesterov);
+    } else {
+      for (; i < end; ++i) {
+        const T d = g[i] + decay * p[i];
+        v[i] = momentum * v[i] + d;
+        p[i] -= lr * (u.nesterov ? d + momentum * v[i] : v[i]);
+      }
+    }
+  });
+}
+
+void adamw_piece(const AdamWItem& item, const AdamWUpdate& u, int64_t i, int64_t end) {
   const double step = static_cast<double>(u.step);
   const double root = std::sqrt(1 - std::pow(u.beta2, step)), rate = u.lr / (1 - std::pow(u.beta1, step));
-  parallel_for(gradient.numel(), grain, [&](int64_t i, int64_t end) {
+  dispatch_parameter("adamw", item.parameter.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T *p = item.parameter.data<T>(), *m = item.exp_avg.data<T>(), *v = item.exp_avg_sq.data<T>();
+    const T* g = item.gradient.data<T>();
     for (; i < end; ++i) {
       m[i] = static_cast<T>(u.beta1) * m[i] + static_cast<T>(1 - u.beta1) * g[i];
       v[i] = static_cast<T>(u.beta2) * v[i] + static_cast<T>(1 - u.beta2) * g[i] * g[i];
@@ -55,14 +77,12 @@ void adamw_one(const AdamWItem& item, const Tensor& gradient, const AdamWUpdate&
   });
 }
 
+void sgd(const std::vector<SgdItem>& items, const SgdUpdate& u) {
+  sweep(aligned(items), [&](const SgdItem& item, int64_t begin, int64_t end) { sgd_piece(item, u, begin, end); });
+}
+
 void adamw(const std::vector<AdamWItem>& items, const AdamWUpdate& u) {
-  for (const AdamWItem& item : items) {
-    const Tensor g = aligned(item.gradient, item.parameter);
-    if (item.parameter.dtype() == DType::f32)
-      adamw_one<float>(item, g, u);
-    else
-      adamw_one<double>(item, g, u);
-  }
+  sweep(aligned(items), [&](const AdamWItem& item, int64_t begin, int64_t end) { adamw_piece(item, u, begin, end); });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Convolution, pooling and matrix product as their definitions say, in f64 and for any strides: what gradient checks
 // and the tests of faster kernels compare with.
 #pragma once
+#include "engine/kernels/conv.h"
 #include "engine/kernels/pool.h"
 
 namespace engine::cpu::plain {

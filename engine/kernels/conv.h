@@ -1,17 +1,10 @@
 // Convolution kernels. x (N, C, H, W), w (K, C/groups, R, S), b (K) or undefined, y (N, K, P, Q) in x's memory format.
 #pragma once
 #include "engine/core/tensor.h"
+#include "engine/kernels/pair.h"
 #include "engine/kernels/slot.h"
 
 namespace engine {
-
-// A value for height and one for width; one number stands for both.
-struct Pair {
-  int64_t h = 0, w = 0;
-  constexpr Pair(int64_t both) : h(both), w(both) {}
-  constexpr Pair(int64_t h, int64_t w) : h(h), w(w) {}
-  bool operator==(const Pair&) const = default;
-};
 
 struct Conv2dOptions {
   Pair stride = 1;

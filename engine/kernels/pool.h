@@ -1,6 +1,8 @@
 // Pooling kernels over (N, C, H, W).
 #pragma once
-#include "engine/kernels/conv.h"
+#include "engine/core/tensor.h"
+#include "engine/kernels/pair.h"
+#include "engine/kernels/slot.h"
 
 namespace engine {
 

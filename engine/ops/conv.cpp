@@ -14,6 +14,7 @@ int64_t output_size(int64_t input, int64_t kernel, int64_t stride, int64_t paddi
 Shape check_conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& o) {
   check(x.rank() == 4 && w.rank() == 4, "conv2d", "input and weight must have four axes, got {} and {}", x.shape(),
         w.shape());
+  check(is_floating(x.dtype()), "conv2d", "only defined for floating point types, got {}: cast first", name(x.dtype()));
   check(x.dtype() == w.dtype(), "conv2d", "input is {}, weight is {}: cast one", name(x.dtype()), name(w.dtype()));
   check(
       o.stride.h > 0 && o.stride.w > 0 && o.dilation.h > 0 && o.dilation.w > 0 && o.padding.h >= 0 && o.padding.w >= 0,

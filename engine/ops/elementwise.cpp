@@ -9,16 +9,37 @@
 namespace engine {
 namespace {
 
-// y = f(x), dx = dy f'(x). Keeps x and y, which share their memory with what the neighbours keep anyway.
+// What the derivative of f is a function of, besides dy.
+enum class DerivativeOf { x, y, neither };
+DerivativeOf derivative_of(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::relu:
+    case UnaryOp::sigmoid:
+    case UnaryOp::tanh:
+    case UnaryOp::exp:
+    case UnaryOp::sqrt: return DerivativeOf::y;
+    case UnaryOp::affine: return DerivativeOf::neither;
+    default: return DerivativeOf::x;
+  }
+}
+
+// y = f(x), dx = dy f'(x). Keeps x or y, whichever f' needs; the kernel is given it in both places.
 Tensor unary(const char* name, const Tensor& x, Unary f) {
   profile::Scope scope(name);
   check(is_floating(x.dtype()), name, "only defined for floating point types, got {}: cast first",
         engine::name(x.dtype()));
   Tensor y = empty_like(x);
   kernels(x).elementwise.unary(f, x, y);
-  return record(name, y, {x}, [f, x = x.detach(), y = y.detach()](const Tensor& dy, Needs) -> Gradients {
-    Tensor dx = empty_like(x);
-    kernels(x).elementwise.unary_backward(f, x, y, dy, dx);
+  Tensor kept;
+  switch (derivative_of(f.op)) {
+    case DerivativeOf::x: kept = x.detach(); break;
+    case DerivativeOf::y: kept = y.detach(); break;
+    case DerivativeOf::neither: break;
+  }
+  return record(name, y, {x}, [f, kept](const Tensor& dy, Needs) -> Gradients {
+    const Tensor& seen = kept.defined() ? kept : dy;
+    Tensor dx = empty_like(seen);
+    kernels(dy).elementwise.unary_backward(f, seen, seen, dy, dx);
     return {dx};
   });
 }

@@ -18,6 +18,12 @@ Tensor reduce(const Tensor& each, Reduction reduction) {
   return each;
 }
 
+void check_labels(const Tensor& labels, int64_t classes) {
+  for (int64_t label : labels.to<int64_t>())
+    check(label >= 0 && label < classes, "cross_entropy", "label {} is outside the {} classes of the logits", label,
+          classes);
+}
+
 // l_n = - sum_c w_c t_nc log p_nc
 Tensor soft_cross_entropy(const Tensor& log_p, Tensor targets, const CrossEntropyOptions& options) {
   const double classes = static_cast<double>(log_p.size(1));
@@ -46,6 +52,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntr
   }
   check(labels.shape() == Shape{logits.size(0)}, "cross_entropy", "labels must be ({},), got {}", logits.size(0),
         labels.shape());
+  check_labels(labels, classes);
 
   Tensor each = -squeeze(gather(log_p, 1, unsqueeze(labels, 1)), 1);
   Tensor weights;

@@ -10,6 +10,7 @@ namespace {
 
 Pool2dOptions resolve(const char* op, const Tensor& x, Pool2dOptions o) {
   check(x.rank() == 4, op, "needs (N, C, H, W), got {}", x.shape());
+  check(is_floating(x.dtype()), op, "only defined for floating point types, got {}: cast first", name(x.dtype()));
   if (o.stride == Pair(0)) o.stride = o.kernel;
   check(o.kernel.h > 0 && o.kernel.w > 0 && o.stride.h > 0 && o.stride.w > 0, op, "kernel and stride must be positive");
   check(o.padding.h >= 0 && o.padding.w >= 0 && 2 * o.padding.h <= o.kernel.h && 2 * o.padding.w <= o.kernel.w, op,

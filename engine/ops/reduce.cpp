@@ -36,7 +36,7 @@ Shape reduced_shape(const Shape& shape, const std::vector<int>& axes, bool keep)
 // y = scale * sum over axes, so dx = scale * dy stretched back.
 Tensor scaled_sum(const char* name, const Tensor& x, const ReduceOptions& options, bool average) {
   profile::Scope scope(name);
-  check(is_floating(x.dtype()) || x.dtype() == DType::i64, name, "not defined for {}: cast first",
+  check(is_floating(x.dtype()) || (x.dtype() == DType::i64 && !average), name, "not defined for {}: cast first",
         engine::name(x.dtype()));
   const std::vector<int> axes = resolve_axes(x, options.axes, name);
   const Shape kept = reduced_shape(x.shape(), axes, true), shape = reduced_shape(x.shape(), axes, options.keep);

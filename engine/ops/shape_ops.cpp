@@ -28,12 +28,6 @@ Shape resolve(const Shape& wanted, const Shape& from) {
   return out;
 }
 
-std::string conversion_name(const Tensor& x, DType dtype, MemoryFormat format) {
-  if (x.dtype() != dtype) return fmt::format("convert {} -> {}", name(x.dtype()), name(dtype));
-  const std::string_view from = x.is_dense(x.format()) ? name(x.format()) : "strided";
-  return fmt::format("convert {} -> {}", from, name(format));
-}
-
 Tensor copy_as(const Tensor& x, DType dtype, MemoryFormat format) {
   profile::Scope scope(profile::enabled() ? conversion_name(x, dtype, format) : std::string());
   Tensor y = Tensor::empty(x.shape(), {.dtype = dtype, .device = x.device(), .format = format});
@@ -183,7 +177,10 @@ Tensor concat(const std::vector<Tensor>& parts, int axis) {
 
 Tensor stack(const std::vector<Tensor>& parts, int axis) {
   std::vector<Tensor> raised;
-  for (const Tensor& part : parts) raised.push_back(unsqueeze(part, axis));
+  for (const Tensor& part : parts) {
+    check(part.shape() == parts[0].shape(), "stack", "shapes {} and {} differ", parts[0].shape(), part.shape());
+    raised.push_back(unsqueeze(part, axis));
+  }
   return concat(raised, axis);
 }
 

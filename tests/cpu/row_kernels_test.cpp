@@ -27,7 +27,9 @@ std::vector<const RowKernels*> available() {
   std::vector<const RowKernels*> sets = {&row_kernels_baseline};
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&row_kernels_avx2);
-  if (__builtin_cpu_supports("avx512f")) sets.push_back(&row_kernels_avx512);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw"))
+    sets.push_back(&row_kernels_avx512);
 #endif
   return sets;
 }
