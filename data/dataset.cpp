@@ -82,20 +82,19 @@ Image MemoryDataset::image(int64_t i) const {
   return {view, nullptr};
 }
 
-Image PadAndReplicate::image(int64_t i) const {
-  const Image source = inner_->image(i);
-  check(source.height <= size_.height && source.width <= size_.width &&
-            (source.channels == 1 || source.channels == size_.channels),
-        "pad_and_replicate", "image {} of {} is ({}, {}, {}), which does not fit into ({}, {}, {})", i, name(),
-        source.channels, source.height, source.width, size_.channels, size_.height, size_.width);
-  const NewImage result = new_image(size_.channels, size_.height, size_.width);
+Image pad_and_replicate(const ImageView& image, PaddedSize size) {
+  check(image.height <= size.height && image.width <= size.width &&
+            (image.channels == 1 || image.channels == size.channels),
+        "pad_and_replicate", "an image of ({}, {}, {}) does not fit into ({}, {}, {})", image.channels, image.height,
+        image.width, size.channels, size.height, size.width);
+  const NewImage result = new_image(size.channels, size.height, size.width);
   std::memset(result.pixels, 0, result.image.bytes());
-  const int top = (size_.height - source.height) / 2, left = (size_.width - source.width) / 2;
-  for (int c = 0; c < size_.channels; ++c) {
-    const uint8_t* plane = source.pixels + int64_t{std::min(c, source.channels - 1)} * source.height * source.width;
-    for (int y = 0; y < source.height; ++y) {
-      uint8_t* row = result.pixels + (int64_t{c} * size_.height + top + y) * size_.width + left;
-      std::memcpy(row, plane + int64_t{y} * source.width, source.width);
+  const int top = (size.height - image.height) / 2, left = (size.width - image.width) / 2;
+  for (int c = 0; c < size.channels; ++c) {
+    const uint8_t* plane = image.pixels + int64_t{std::min(c, image.channels - 1)} * image.height * image.width;
+    for (int y = 0; y < image.height; ++y) {
+      uint8_t* row = result.pixels + (int64_t{c} * size.height + top + y) * size.width + left;
+      std::memcpy(row, plane + int64_t{y} * image.width, image.width);
     }
   }
   return result.image;

@@ -90,25 +90,28 @@ class MemoryDataset : public Dataset {
   Content content_;
 };
 
-// Shows every image of a set as (channels, height, width): zeros around it, half of the difference on each side; an
-// image with one channel is repeated to `channels`. Throws when reading an image that is larger.
+// The image as (channels, height, width): zeros around it, half of the difference on each side; one channel is repeated
+// to `channels`. Throws for a larger image.
+struct PaddedSize {
+  int channels = 3, height = 32, width = 32;
+};
+Image pad_and_replicate(const ImageView& image, PaddedSize size);
+
+// Shows every image of a set so.
 class PadAndReplicate : public Dataset {
  public:
-  struct Size {
-    int channels = 3, height = 32, width = 32;
-  };
-  PadAndReplicate(std::shared_ptr<const Dataset> inner, Size size) : inner_(std::move(inner)), size_(size) {}
+  PadAndReplicate(std::shared_ptr<const Dataset> inner, PaddedSize size) : inner_(std::move(inner)), size_(size) {}
 
   int64_t size() const override { return inner_->size(); }
   int64_t num_classes() const override { return inner_->num_classes(); }
   int64_t label(int64_t i) const override { return inner_->label(i); }
-  Image image(int64_t i) const override;
+  Image image(int64_t i) const override { return pad_and_replicate(inner_->image(i), size_); }
   const std::vector<std::string>& class_names() const override { return inner_->class_names(); }
   std::string name() const override { return inner_->name(); }
 
  private:
   std::shared_ptr<const Dataset> inner_;
-  Size size_;
+  PaddedSize size_;
 };
 
 }  // namespace data

@@ -108,10 +108,6 @@ std::shared_ptr<const Dataset> load_image_folder(const std::string& root, std::v
   return std::make_shared<FileDataset>(root, std::move(entries), std::move(class_names));
 }
 
-Image Resized::image(int64_t i) const {
-  const Image source = inner_->image(i);
-  if (source.height == size_.height && source.width == size_.width) return source;
-  return resize_and_center_crop(source, size_);
-}
+Image Resized::image(int64_t i) const { return resized(inner_->image(i), size_); }
 
 }  // namespace data

@@ -20,7 +20,7 @@ struct IdxArray {
 // truncated or too long.
 IdxArray read_idx(const std::string& path);
 
-// The 28x28 images with their one channel; PadAndReplicate makes (3, 32, 32) of them. Files: train-images-idx3-ubyte,
+// The 28x28 images with their one channel; pad_and_replicate makes (3, 32, 32) of them. Files: train-images-idx3-ubyte,
 // t10k-labels-idx1-ubyte and so on, with or without .gz, in `dir`.
 std::shared_ptr<const Dataset> load_fashion_mnist(const std::string& dir, bool train);
 

@@ -1,7 +1,9 @@
 #include "data/long_tail.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include "engine/core/error.h"
@@ -9,6 +11,11 @@
 namespace data {
 
 using engine::check;
+
+Profile profile_named(const std::string& name) {
+  check(name == "exponential" || name == "step", "long_tail", "no profile '{}', expected exponential or step", name);
+  return name == "step" ? Profile::step : Profile::exponential;
+}
 
 std::vector<int64_t> long_tail_counts(int64_t classes, int64_t largest, double imbalance, Profile profile) {
   check(classes >= 1 && largest >= 1, "long_tail", "{} classes of up to {} images: expected at least one of each",
@@ -66,6 +73,18 @@ std::vector<int64_t> draw_long_tail(const Dataset& dataset, const std::vector<in
   check(static_cast<int64_t>(counts.size()) == dataset.num_classes(), "long_tail",
         "{} counts given for the {} classes of {}", counts.size(), dataset.num_classes(), dataset.name());
   return draw_long_tail(all_labels(dataset), counts, seed);
+}
+
+std::vector<int64_t> draw(const Dataset& dataset, const LongTail& tail) {
+  if (!tail.draws()) {
+    std::vector<int64_t> all(dataset.size());
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+  }
+  const std::vector<int64_t> counts = class_counts(dataset);
+  const int64_t largest = tail.largest > 0 ? tail.largest : *std::max_element(counts.begin(), counts.end());
+  return draw_long_tail(dataset, long_tail_counts(dataset.num_classes(), largest, tail.imbalance, tail.profile),
+                        tail.seed);
 }
 
 std::string draw_hash(const std::vector<int64_t>& indices) {

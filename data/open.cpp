@@ -6,7 +6,9 @@
 #include "data/cifar.h"
 #include "data/folder.h"
 #include "data/idx.h"
+#include "data/image_file.h"
 #include "data/input_file.h"
+#include "data/transforms.h"
 #include "engine/core/error.h"
 
 namespace data {
@@ -15,11 +17,14 @@ using engine::check;
 
 namespace {
 
+// How the small grey images of Fashion-MNIST become what a network for CIFAR takes.
+constexpr ImageSize fashion_mnist_size{.height = 28, .width = 28};
+constexpr PaddedSize fashion_mnist_padded{.channels = 3, .height = 32, .width = 32};
+
 Split open_fashion_mnist(const std::string& dir) {
   const std::string folder = dir.empty() ? default_fashion_mnist_dir : dir;
-  const PadAndReplicate::Size size{.channels = 3, .height = 32, .width = 32};
-  return {std::make_shared<PadAndReplicate>(load_fashion_mnist(folder, true), size),
-          std::make_shared<PadAndReplicate>(load_fashion_mnist(folder, false), size)};
+  return {std::make_shared<PadAndReplicate>(load_fashion_mnist(folder, true), fashion_mnist_padded),
+          std::make_shared<PadAndReplicate>(load_fashion_mnist(folder, false), fashion_mnist_padded)};
 }
 
 bool is_folder(const fs::path& path) {
@@ -51,11 +56,20 @@ const std::vector<std::string>& dataset_names() {
   return names;
 }
 
+bool has_default_folder(const std::string& dataset) { return dataset == "fashion-mnist"; }
+
+Image load_as_test_image(const std::string& dataset, const std::string& path, int size) {
+  const ImageSize full{.height = size, .width = size};
+  const Image image = load_image(path);
+  if (dataset != "fashion-mnist" || (image.height == size && image.width == size)) return resized(image, full);
+  return resized(pad_and_replicate(resized(image, fashion_mnist_size), fashion_mnist_padded), full);
+}
+
 Split open(const std::string& dataset, const std::string& dir) {
   const auto& names = dataset_names();
   check(std::find(names.begin(), names.end(), dataset) != names.end(), "data", "no data set '{}', expected one of {}",
         dataset, fmt::join(names, ", "));
-  check(!dir.empty() || dataset == "fashion-mnist", "data", "{} needs the folder its files are in (--data DIR)",
+  check(!dir.empty() || has_default_folder(dataset), "data", "{} needs the folder its files are in (--data DIR)",
         dataset);
   check(dir.empty() || is_folder(dir), "data", "the data folder {} does not exist or can't be read", dir);
   if (dataset == "cifar100") return {load_cifar100(dir, true), load_cifar100(dir, false)};

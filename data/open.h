@@ -23,4 +23,12 @@ Split open(const std::string& dataset, const std::string& dir);
 // The names `open` knows.
 const std::vector<std::string>& dataset_names();
 
+// Whether `open` finds the set without being told a folder.
+bool has_default_folder(const std::string& dataset);
+
+// An image file as the set's test images are shown: (3, size, size). Those of Fashion-MNIST are 28x28 on black, so for
+// "fashion-mnist" the image is brought to that first, unless it has the full size already. Throws where the file can't
+// be read.
+Image load_as_test_image(const std::string& dataset, const std::string& path, int size);
+
 }  // namespace data

@@ -141,4 +141,8 @@ Image resize_and_center_crop(const ImageView& image, ImageSize size) {
   return result.image;
 }
 
+Image resized(const Image& image, ImageSize size) {
+  return image.height == size.height && image.width == size.width ? image : resize_and_center_crop(image, size);
+}
+
 }  // namespace data

@@ -25,7 +25,6 @@ struct Normalize {
   std::array<float, 3> std = {0.2023f, 0.1994f, 0.2010f};
 };
 inline constexpr Normalize cifar_normalization{};
-inline constexpr Normalize fashion_mnist_normalization{{0.2860f, 0.2860f, 0.2860f}, {0.3530f, 0.3530f, 0.3530f}};
 
 // The CIFAR augmentation of RIDE (LDAM-DRW's is the same without the rotation), in this order:
 //   crop      pad every side with `crop_padding` black pixels, take a window of the image's size at random
@@ -62,5 +61,7 @@ struct ImageSize {
   int height = 32, width = 32;
 };
 Image resize_and_center_crop(const ImageView& image, ImageSize size);
+// The same, or the image itself where it has that size already.
+Image resized(const Image& image, ImageSize size);
 
 }  // namespace data

@@ -64,8 +64,8 @@ run_program() {
   fi
 }
 
-# shellcheck disable=SC2317  # called through bash -c
 # The sources under version control, or all of them where this is no clone.
+# shellcheck disable=SC2317  # called through bash -c
 format_check() {
   local files
   mapfile -d '' files < <(git -c safe.directory="$root" ls-files -z -- '*.h' '*.cpp' '*.cu' 2>/dev/null)

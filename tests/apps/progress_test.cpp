@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "engine/io/atomic_file.h"
+#include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
 using namespace apps;

@@ -7,6 +7,7 @@
 
 #include "apps/common/version.h"
 #include "engine/io/atomic_file.h"
+#include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
 using namespace apps;

@@ -97,7 +97,7 @@ TEST_CASE("pickle: nothing is executed, and other content is refused") {
   const TemporaryFolder folder;
   const auto read = [&](const std::string& content) {
     test::write_file(folder / "train", content);
-    return test::error_of([&] { data::Pickle(folder / "train").integers("fine_labels"); });
+    return error_of([&] { data::Pickle(folder / "train").integers("fine_labels"); });
   };
   CHECK(read("}U\x0b"
              "fine_labels](K\x01K\x02"
@@ -140,7 +140,7 @@ TEST_CASE("pickle: a file cut anywhere, or with any byte changed, is read or ref
       std::string changed = content;
       changed[at] = static_cast<char>(changed[at] + 1 + at % 251);
       test::write_file(folder / "train", changed);
-      const std::string error = test::error_of([&] { data::load_cifar100(folder.path.string(), true); });
+      const std::string error = error_of([&] { data::load_cifar100(folder.path.string(), true); });
       CHECK((error.empty() || error.find("train") != std::string::npos));
     }
   }

@@ -88,6 +88,38 @@ TEST_CASE("fashion-mnist: small files, padded and replicated") {
   CHECK_ERROR(data::load_fashion_mnist(folder.path.string(), true), "has shape (3)", "2 images");
 }
 
+// A grey BMP of 24 bits a pixel, whose rows stand bottom up; `width` must be a multiple of 4.
+std::string grey_bmp(const std::string& pixels, int width) {
+  const int height = static_cast<int>(pixels.size()) / width;
+  const auto word = [](int value) { return std::string(reinterpret_cast<const char*>(&value), 4); };
+  std::string file = "BM" + word(54 + 3 * width * height) + word(0) + word(54) + word(40) + word(width) + word(height) +
+                     std::string("\1\0\30\0", 4) + std::string(24, '\0');
+  for (int y = height - 1; y >= 0; --y)
+    for (int x = 0; x < width; ++x) file += std::string(3, pixels[y * width + x]);
+  return file;
+}
+
+TEST_CASE("open: an image file is shown as the set's test images are") {
+  const TemporaryFolder folder;
+  test::write_file(folder / "t10k-images-idx3-ubyte", idx_bytes({1, 28, 28}));
+  test::write_file(folder / "t10k-labels-idx1-ubyte", idx_bytes({1}));
+  const auto set = data::load_fashion_mnist(folder.path.string(), false);
+  const data::Image raw = set->image(0);
+  test::write_file(folder / "small.bmp", grey_bmp({raw.pixels, raw.pixels + 28 * 28}, 28));
+  const data::Image expected = data::PadAndReplicate(set, {.channels = 3, .height = 32, .width = 32}).image(0);
+  const data::Image shown = data::load_as_test_image("fashion-mnist", folder / "small.bmp", 32);
+  REQUIRE(shown.bytes() == expected.bytes());
+  CHECK(std::equal(shown.pixels, shown.pixels + shown.bytes(), expected.pixels));
+  // Of the full size already: taken as it is. Other sets have no border.
+  test::write_file(folder / "full.bmp", grey_bmp({expected.pixels, expected.pixels + 32 * 32}, 32));
+  const data::Image full = data::load_as_test_image("fashion-mnist", folder / "full.bmp", 32);
+  CHECK(std::equal(full.pixels, full.pixels + full.bytes(), expected.pixels));
+  test::write_file(folder / "flat.bmp", grey_bmp(std::string(28 * 28, '\x50'), 28));
+  const data::Image stretched = data::load_as_test_image("cifar100", folder / "flat.bmp", 32);
+  REQUIRE(stretched.bytes() == 3 * 32 * 32);
+  for (int64_t i = 0; i < stretched.bytes(); ++i) CHECK(stretched.pixels[i] == 0x50);
+}
+
 TEST_CASE("open: the real Fashion-MNIST") {
   if (!test::fs::exists(data::default_fashion_mnist_dir)) {
     MESSAGE("skipped: no " << data::default_fashion_mnist_dir);

@@ -80,6 +80,23 @@ TEST_CASE("long tail: Fashion-MNIST, 1000 down to 10") {
   CHECK(data::class_counts(subset) == counts);
 }
 
+TEST_CASE("long tail: imbalance or a largest count draws, neither takes the set as it is") {
+  const auto set = test::numbered_set({4, 8, 6});
+  const std::vector<int64_t> all = data::draw(*set, {});
+  REQUIRE(all.size() == 18);
+  for (int64_t i = 0; i < 18; ++i) CHECK(all[i] == i);
+  const auto counts_of = [&](const data::LongTail& tail) {
+    return data::class_counts(data::Subset(set, data::draw(*set, tail)));
+  };
+  CHECK(counts_of({.largest = 3}) == std::vector<int64_t>{3, 3, 3});
+  CHECK(counts_of({.imbalance = 4, .largest = 4}) == std::vector<int64_t>{4, 2, 1});
+  CHECK(counts_of({.imbalance = 2, .largest = 4, .profile = Profile::step}) == std::vector<int64_t>{4, 2, 2});
+  CHECK_ERROR(counts_of({.imbalance = 2}), "class 0 has 4 images, 8 asked");  // the largest class decides
+  CHECK(data::draw(*set, {.largest = 3, .seed = 7}) == data::draw_long_tail(*set, {3, 3, 3}, 7));
+  CHECK(data::profile_named("step") == Profile::step);
+  CHECK_ERROR(data::profile_named("linear"), "'linear'", "exponential or step");
+}
+
 TEST_CASE("long tail: the hash tells draws apart") {
   CHECK(data::draw_hash({}) == "cbf29ce484222325");
   // FNV-1a of the eight bytes 61 00 00 00 00 00 00 00, computed by hand from its definition in Python.

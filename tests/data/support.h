@@ -14,6 +14,7 @@
 
 #include "data/dataset.h"
 #include "engine/core/error.h"
+#include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
 namespace test {
@@ -47,20 +48,9 @@ inline void write_gzip(const std::string& path, const std::string& content) {
   REQUIRE(gzclose(file) == Z_OK);
 }
 
-// The text of the Error that f throws; "" when it throws none.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const engine::Error& error) {
-    return error.what();
-  }
-  return {};
-}
-
 #define CHECK_ERROR(expression, ...)                                                        \
   do {                                                                                      \
-    const std::string text = test::error_of([&] { (void)(expression); });                   \
+    const std::string text = error_of([&] { (void)(expression); });                         \
     for (const std::string& part : std::initializer_list<std::string>{__VA_ARGS__}) {       \
       CHECK_MESSAGE(text.find(part) != std::string::npos, "'" << part << "' in: " << text); \
     }                                                                                       \

@@ -9,6 +9,7 @@
 
 #include "engine/core/error.h"
 #include "engine/io/safetensors.h"
+#include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
 using namespace engine;

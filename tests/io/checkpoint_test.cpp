@@ -4,6 +4,7 @@
 
 #include "engine/io/atomic_file.h"
 #include "engine/io/safetensors.h"
+#include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
 using namespace engine;

@@ -6,6 +6,7 @@
 
 #include "engine/io/atomic_file.h"
 #include "engine/ops/shape_ops.h"
+#include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
 using namespace engine;

@@ -2,15 +2,14 @@
 
 #include <cmath>
 #include <limits>
-#include <map>
 #include <memory>
 
 #include "engine/io/checkpoint.h"
-#include "engine/io/safetensors.h"
 #include "engine/ops/shape_ops.h"
 #include "engine/optim/adamw.h"
 #include "engine/optim/clip.h"
 #include "engine/optim/sgd.h"
+#include "tests/golden.h"
 
 using namespace engine;
 
@@ -18,19 +17,16 @@ namespace {
 
 constexpr double rates[] = {0.1, 0.1, 0.05, 0.02, 0.3};  // as tests/golden/make_optim.py
 
-const std::map<std::string, Tensor>& golden() {
-  static const std::map<std::string, Tensor> tensors = [] {
-    const StateDict file = load_safetensors(std::string(RIDE_SOURCE_ROOT) + "/tests/golden/optim.safetensors").tensors;
-    return std::map<std::string, Tensor>(file.begin(), file.end());
-  }();
-  return tensors;
+const Golden& golden() {
+  static const Golden values("optim.safetensors");
+  return values;
 }
 
 // The two parameters at their start values; the first lies as nothing special, in `dtype`.
 StateDict start(DType dtype) {
   StateDict out;
   for (const char* name : {"0", "1"}) {
-    Tensor parameter = clone(cast(golden().at(std::string("parameter.") + name), dtype));
+    Tensor parameter = clone(cast(golden()[std::string("parameter.") + name], dtype));
     parameter.set_requires_grad();
     out.emplace_back(name, parameter);
   }
@@ -40,7 +36,7 @@ StateDict start(DType dtype) {
 void give_gradients(const StateDict& parameters, int step, bool skip) {
   for (const auto& [name, parameter] : parameters)
     if (!(skip && step == 2 && name == "1"))
-      parameter.set_grad(cast(golden().at(fmt::format("gradient.{}.{}", step, name)), parameter.dtype()));
+      parameter.set_grad(cast(golden()[fmt::format("gradient.{}.{}", step, name)], parameter.dtype()));
 }
 
 void check_step(const StateDict& parameters, const std::string& optimizer, int step, double tolerance) {
@@ -48,7 +44,7 @@ void check_step(const StateDict& parameters, const std::string& optimizer, int s
     CAPTURE(optimizer);
     CAPTURE(step);
     const std::vector<double> values = parameter.to<double>(),
-                              expected = golden().at(fmt::format("{}.{}.{}", optimizer, step, name)).to<double>();
+                              expected = golden()[fmt::format("{}.{}.{}", optimizer, step, name)].to<double>();
     REQUIRE(values.size() == expected.size());
     for (std::size_t i = 0; i < values.size(); ++i) CHECK(std::abs(values[i] - expected[i]) < tolerance);
   }

@@ -5,7 +5,7 @@
 #include "engine/ops/matmul.h"
 #include "engine/ops/shape_ops.h"
 #include "ride/models/resnet_cifar.h"
-#include "tests/ride/golden.h"
+#include "tests/golden.h"
 
 using namespace ride;
 using engine::Tensor;
@@ -107,7 +107,7 @@ TEST_CASE("the cascade equals all experts then a mask, and calls each expert on 
         const CascadeResult result = cascade(network.callables(), assignment, images, options);
         CHECK(result.experts_used.to<int64_t>() == expected.experts_used);
         CHECK(network.calls == expected.calls);
-        CHECK(ride_test::difference(result.logits, Tensor::from(expected.logits, {53, classes})) < 1e-5);
+        CHECK(difference(result.logits, Tensor::from(expected.logits, {53, classes})) < 1e-5);
       }
 }
 
@@ -155,9 +155,9 @@ TEST_CASE("the cascade over a ResNet: nobody stops, everybody stops") {
   const CascadeResult all = cascade(cascade_network(net), assignment, images, {.threshold = -1});
   CHECK(all.experts_used.to<int64_t>() == std::vector<int64_t>{3, 3, 3});
   const ExpertLogits logits = net.forward(images).logits;
-  CHECK(ride_test::difference(all.logits, mean_logits(logits)) < 1e-5);
+  CHECK(difference(all.logits, mean_logits(logits)) < 1e-5);
   CHECK_FALSE(all.logits.requires_grad());
   const CascadeResult one = cascade(cascade_network(net), assignment, images, {.threshold = 1});
   CHECK(one.experts_used.to<int64_t>() == std::vector<int64_t>{1, 1, 1});
-  CHECK(ride_test::difference(one.logits, logits[0]) < 1e-5);
+  CHECK(difference(one.logits, logits[0]) < 1e-5);
 }

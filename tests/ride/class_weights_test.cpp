@@ -5,11 +5,11 @@
 #include <numeric>
 
 #include "ride/metrics/splits.h"
-#include "tests/ride/golden.h"
+#include "tests/error_of.h"
+#include "tests/golden.h"
 
 using namespace ride;
 using doctest::Approx;
-using ride_test::error_of;
 
 namespace {
 
@@ -62,13 +62,12 @@ TEST_CASE("temperatures of eq. 3, by hand") {
 }
 
 TEST_CASE("class weights agree with PyTorch's arithmetic") {
-  const ride_test::Golden golden("ride_losses.safetensors");
+  const Golden golden("ride_losses.safetensors");
   const ClassCounts counts = golden["counts"].to<int64_t>();
-  CHECK(ride_test::difference(ldam_margins(counts), golden["margins"]) < 1e-9);
-  CHECK(ride_test::difference(effective_number_weights(counts), golden["weights"]) < 1e-9);
-  CHECK(ride_test::difference(diversity_temperatures(counts), golden["temperatures.reference"]) < 1e-9);
-  CHECK(ride_test::difference(diversity_temperatures(counts, {.variant = Variant::paper}),
-                              golden["temperatures.paper"]) < 1e-9);
+  CHECK(difference(ldam_margins(counts), golden["margins"]) < 1e-9);
+  CHECK(difference(effective_number_weights(counts), golden["weights"]) < 1e-9);
+  CHECK(difference(diversity_temperatures(counts), golden["temperatures.reference"]) < 1e-9);
+  CHECK(difference(diversity_temperatures(counts, {.variant = Variant::paper}), golden["temperatures.paper"]) < 1e-9);
 }
 
 TEST_CASE("deferred weights hold after their epoch") {

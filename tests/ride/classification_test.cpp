@@ -3,7 +3,8 @@
 #include <doctest/doctest.h>
 
 #include "engine/autograd/grad_check.h"
-#include "tests/ride/golden.h"
+#include "tests/error_of.h"
+#include "tests/golden.h"
 
 using namespace ride;
 using doctest::Approx;
@@ -56,7 +57,7 @@ TEST_CASE("label smoothing") {
 }
 
 TEST_CASE("classification losses agree with PyTorch, gradients too") {
-  const ride_test::Golden golden("ride_losses.safetensors");
+  const Golden golden("ride_losses.safetensors");
   const ClassCounts counts = golden["counts"].to<int64_t>();
   const DeferredWeights::Options from_start{.reweight_epoch = 0};
   const auto compare = [&](const std::string& name, const ClassificationLoss& loss) {
@@ -64,8 +65,8 @@ TEST_CASE("classification losses agree with PyTorch, gradients too") {
     const Tensor x = golden.leaves("expert_logits")[0];
     const Tensor value = loss(x, golden["labels"]);
     value.backward();
-    CHECK(ride_test::difference(value, golden[name]) < 1e-9);
-    CHECK(ride_test::difference(x.grad(), golden[name + ".grad.logits"]) < 1e-9);
+    CHECK(difference(value, golden[name]) < 1e-9);
+    CHECK(difference(x.grad(), golden[name + ".grad.logits"]) < 1e-9);
   };
   compare("ce", CrossEntropyLoss(counts));
   compare("ce_drw", CrossEntropyLoss(counts, {.reweighting = from_start}));
@@ -97,8 +98,6 @@ TEST_CASE("focal loss of a certain prediction has a finite gradient") {
 }
 
 TEST_CASE("classification losses refuse other class counts") {
-  CHECK(ride_test::error_of([] {
-          LdamLoss({1, 1})(logits(), labels());
-        }) == "[ldam] logits must be (N, 2), got (2, 3)");
-  CHECK(ride_test::error_of([] { FocalLoss({1}, {.gamma = -1}); }) == "[focal] gamma is -1, expected >= 0");
+  CHECK(error_of([] { LdamLoss({1, 1})(logits(), labels()); }) == "[ldam] logits must be (N, 2), got (2, 3)");
+  CHECK(error_of([] { FocalLoss({1}, {.gamma = -1}); }) == "[focal] gamma is -1, expected >= 0");
 }

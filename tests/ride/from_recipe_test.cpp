@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/ride/golden.h"
+#include "tests/golden.h"
 
 using namespace ride;
 using doctest::Approx;
@@ -11,7 +11,7 @@ using engine::Tensor;
 namespace {
 
 struct Batch {
-  const ride_test::Golden golden{"ride_losses.safetensors"};
+  const Golden golden{"ride_losses.safetensors"};
   const ClassCounts counts = golden["counts"].to<int64_t>();
   const ExpertLogits logits = golden.leaves("expert_logits");
 

@@ -6,7 +6,7 @@
 
 #include "ride/metrics/json.h"
 #include "ride/metrics/loss_meter.h"
-#include "tests/ride/golden.h"
+#include "tests/error_of.h"
 
 using namespace ride;
 using doctest::Approx;
@@ -111,7 +111,6 @@ TEST_CASE("ties go to the lowest class, NaN is never right") {
 }
 
 TEST_CASE("a bad batch is refused and changes nothing") {
-  using ride_test::error_of;
   Meter meter({1, 1});
   CHECK(error_of([&] {
           meter.add(Tensor::zeros({2, 2}), labels({0, 2}));

@@ -1,16 +1,15 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <map>
 
 #include "engine/autograd/grad_check.h"
 #include "engine/core/profile.h"
-#include "engine/io/safetensors.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/loss.h"
 #include "ride/models/describe.h"
 #include "ride/models/resnet_cifar.h"
 #include "ride/models/shortcut.h"
+#include "tests/golden.h"
 #include "tests/ride/formula.h"
 
 using namespace engine;
@@ -20,12 +19,9 @@ namespace {
 
 ResNetCifarOptions ride_options(int64_t experts) { return {.experts = experts, .reduce_dimension = experts > 1}; }
 
-const std::map<std::string, Tensor>& golden() {
-  static const std::map<std::string, Tensor> tensors = [] {
-    const StateDict file = load_safetensors(std::string(RIDE_SOURCE_ROOT) + "/tests/golden/models.safetensors").tensors;
-    return std::map<std::string, Tensor>(file.begin(), file.end());
-  }();
-  return tensors;
+const Golden& golden() {
+  static const Golden values("models.safetensors");
+  return values;
 }
 
 // As fill_net of tests/golden/make_models.py.
@@ -49,7 +45,7 @@ void fill(const Module& net) {
 // The first elements of x against the stored ones: |difference| <= tolerance * (largest stored value).
 void check_close(const std::string& name, const Tensor& x, double tolerance) {
   CAPTURE(name);
-  const std::vector<float> values = x.to<float>(), expected = golden().at(name).to<float>();
+  const std::vector<float> values = x.to<float>(), expected = golden()[name].to<float>();
   REQUIRE(values.size() >= expected.size());
   double largest = 0, worst = 0;
   bool finite = true;

@@ -6,7 +6,8 @@
 #include "engine/ops/elementwise.h"
 #include "ride/losses/distillation.h"
 #include "ride/losses/softened_kl.h"
-#include "tests/ride/golden.h"
+#include "tests/error_of.h"
+#include "tests/golden.h"
 
 using namespace ride;
 using doctest::Approx;
@@ -133,17 +134,17 @@ TEST_CASE("one expert: classification alone") {
 }
 
 TEST_CASE("RIDE and distillation agree with PyTorch, gradients too") {
-  const ride_test::Golden golden("ride_losses.safetensors");
+  const Golden golden("ride_losses.safetensors");
   const ClassCounts counts = golden["counts"].to<int64_t>();
   const auto compare = [&](const std::string& name, const auto& loss) {
     CAPTURE(name);
     const ExpertLogits z = golden.leaves("expert_logits");
     const LossValue value = loss(z);
     value.total.backward();
-    CHECK(ride_test::difference(value.total, golden[name]) < 1e-9);
+    CHECK(difference(value.total, golden[name]) < 1e-9);
     for (std::size_t e = 0; e < z.size(); ++e)
-      CHECK(ride_test::difference(
-                z[e].grad(), engine::select(golden[name + ".grad.expert_logits"], 0, static_cast<int64_t>(e))) < 1e-9);
+      CHECK(difference(z[e].grad(), engine::select(golden[name + ".grad.expert_logits"], 0, static_cast<int64_t>(e))) <
+            1e-9);
     double sum = 0;
     for (const auto& [part_name, part_value] : value.parts) sum += part_value.item();
     CHECK(sum == Approx(value.total.item()));
@@ -166,7 +167,7 @@ TEST_CASE("RIDE and distillation agree with PyTorch, gradients too") {
 }
 
 TEST_CASE("RIDE's terms pass the gradient check") {
-  const ride_test::Golden golden("ride_losses.safetensors");
+  const Golden golden("ride_losses.safetensors");
   const ClassCounts counts = golden["counts"].to<int64_t>();
   const auto check = [&](const auto& f) {
     const auto result = engine::grad_check(f, golden.leaves("expert_logits"));
@@ -207,7 +208,6 @@ TEST_CASE("distillation by hand") {
 }
 
 TEST_CASE("RIDE loss refuses what does not fit") {
-  using ride_test::error_of;
   CHECK(error_of([] {
           with_cross_entropy({1, 1, 1}, {})(two_experts(), class_0());
         }) == "[ride_loss] logits have 2 classes, the class counts 3");

@@ -6,7 +6,8 @@
 #include "engine/ops/reduce.h"
 #include "engine/ops/shape_ops.h"
 #include "ride/routing/expert_assignment.h"
-#include "tests/ride/golden.h"
+#include "tests/error_of.h"
+#include "tests/golden.h"
 
 using namespace ride;
 using doctest::Approx;
@@ -21,7 +22,7 @@ int64_t parameter_count(const engine::Module& module) {
 }
 
 // The assignment module whose weights the golden file holds.
-std::unique_ptr<ExpertAssignment> golden_assignment(const ride_test::Golden& golden) {
+std::unique_ptr<ExpertAssignment> golden_assignment(const Golden& golden) {
   auto assignment = std::make_unique<ExpertAssignment>(
       ExpertAssignmentOptions{.experts = 3, .features = 6, .classes = 5, .top_choices = 4});
   for (const auto& [name, tensor] : assignment->state_dict()) engine::copy_into(golden["assignment." + name], tensor);
@@ -102,7 +103,7 @@ TEST_CASE("routing loss by hand") {
 }
 
 TEST_CASE("assignment heads, targets and routing loss agree with PyTorch, gradients too") {
-  const ride_test::Golden golden("ride_losses.safetensors");
+  const Golden golden("ride_losses.safetensors");
   for (const Variant variant : {Variant::reference, Variant::paper}) {
     CAPTURE(ride::name(variant));
     const std::string v(ride::name(variant));
@@ -111,19 +112,19 @@ TEST_CASE("assignment heads, targets and routing loss agree with PyTorch, gradie
     const std::vector<Tensor> heads = assignment->heads(as_f32(golden.leaves("features")), z, variant);
     const std::vector<Tensor> targets = routing_targets(z, golden["labels"], variant);
     for (std::size_t i = 0; i < heads.size(); ++i) {
-      CHECK(ride_test::difference(heads[i], golden[fmt::format("head.{}.{}", v, i)]) < 1e-5);
-      CHECK(ride_test::difference(targets[i], golden[fmt::format("target.{}.{}", v, i)]) == 0);
+      CHECK(difference(heads[i], golden[fmt::format("head.{}.{}", v, i)]) < 1e-5);
+      CHECK(difference(targets[i], golden[fmt::format("target.{}.{}", v, i)]) == 0);
     }
     const Tensor loss = routing_loss(heads, z, golden["labels"], {.variant = variant});
-    CHECK(ride_test::difference(loss, golden["routing." + v]) < 1e-5);
+    CHECK(difference(loss, golden["routing." + v]) < 1e-5);
     loss.backward();
     for (const auto& [name, parameter] : assignment->named_parameters())
-      CHECK_MESSAGE(ride_test::difference(parameter.grad(), golden["routing." + v + ".grad." + name]) < 1e-5, name);
+      CHECK_MESSAGE(difference(parameter.grad(), golden["routing." + v + ".grad." + name]) < 1e-5, name);
   }
 }
 
 TEST_CASE("routing loss passes the gradient check") {
-  const ride_test::Golden golden("ride_losses.safetensors");
+  const Golden golden("ride_losses.safetensors");
   const auto result = engine::grad_check(
       [&](const std::vector<Tensor>& heads) {
         return routing_loss(heads, golden.leaves("expert_logits"), golden["labels"]);
@@ -134,7 +135,6 @@ TEST_CASE("routing loss passes the gradient check") {
 }
 
 TEST_CASE("the assignment module refuses what does not fit") {
-  using ride_test::error_of;
   CHECK(error_of([] { ExpertAssignment({.experts = 1}); }).find("1 experts") != std::string::npos);
   const ExpertAssignment assignment({.experts = 2, .features = 6, .classes = 5});
   CHECK(error_of([&] {

@@ -1,15 +1,14 @@
-// Values that PyTorch computed (tests/golden/), and comparisons with them.
+// Values that PyTorch computed (tests/golden/), and comparisons with them. Needs -DRIDE_SOURCE_ROOT="...".
 #pragma once
-#include <doctest/doctest.h>
-
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
+#include <vector>
 
+#include "engine/core/error.h"
 #include "engine/io/safetensors.h"
 #include "engine/ops/shape_ops.h"
-
-namespace ride_test {
 
 class Golden {
  public:
@@ -21,6 +20,7 @@ class Golden {
     engine::check(tensors_.contains(name), "golden", "no tensor {}", name);
     return tensors_.at(name);
   }
+  bool contains(const std::string& name) const { return tensors_.contains(name); }
   // Row e of a tensor as a fresh leaf of the tape, for each e.
   std::vector<engine::Tensor> leaves(const std::string& name) const {
     std::vector<engine::Tensor> rows;
@@ -48,14 +48,3 @@ inline double difference(const engine::Tensor& a, const engine::Tensor& b) {
 inline double difference(const std::vector<double>& a, const engine::Tensor& b) {
   return difference(engine::Tensor::from(a, {static_cast<int64_t>(a.size())}), b);
 }
-
-inline std::string error_of(const auto& f) {
-  try {
-    f();
-  } catch (const engine::Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-}  // namespace ride_test
