@@ -1,7 +1,6 @@
 // ride-data: looks at data sets and draws their long-tailed subsets.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
-#include <algorithm>
 
 #include "apps/common/program.h"
 #include "apps/common/table.h"
@@ -17,50 +16,42 @@ struct Options {
   int64_t largest = 0, draw_seed = 0;
 };
 
-struct Draw {
-  std::shared_ptr<const data::Dataset> train, test;
-  std::vector<int64_t> counts, indices;
-};
-
-Draw draw_of(const Options& options) {
-  const data::Split split = data::open(options.dataset, options.data);
-  Draw draw{split.train, split.test, data::class_counts(*split.train), {}};
-  if (options.imbalance == 1 && options.largest == 0) return draw;
-  const int64_t largest = options.largest ? options.largest : *std::max_element(draw.counts.begin(), draw.counts.end());
-  draw.counts = data::long_tail_counts(split.train->num_classes(), largest, options.imbalance,
-                                       options.profile == "step" ? data::Profile::step : data::Profile::exponential);
-  draw.indices = data::draw_long_tail(*split.train, draw.counts, static_cast<uint32_t>(options.draw_seed));
-  return draw;
+data::LongTail tail_of(const Options& options) {
+  return {.imbalance = options.imbalance,
+          .largest = options.largest,
+          .profile = data::profile_named(options.profile),
+          .seed = static_cast<uint32_t>(options.draw_seed)};
 }
 
 // One line "index label" per image, in the order of the draw.
 int print_draw(const Options& options) {
-  const Draw draw = draw_of(options);
-  for (int64_t index : draw.indices) fmt::print("{} {}\n", index, draw.train->label(index));
-  fmt::print(stderr, "{} images of {} classes, draw {}\n", draw.indices.size(), draw.counts.size(),
-             data::draw_hash(draw.indices));
+  const data::Split sets = data::open(options.dataset, options.data);
+  const std::vector<int64_t> indices = data::draw(*sets.train, tail_of(options));
+  for (int64_t index : indices) fmt::print("{} {}\n", index, sets.train->label(index));
+  fmt::print(stderr, "{} images of {} classes, draw {}\n", indices.size(), sets.train->num_classes(),
+             data::draw_hash(indices));
   return 0;
 }
 
 int describe(const Options& options) {
-  const Draw draw = draw_of(options);
-  const data::Image image = draw.train->image(0);
-  int64_t total = 0;
-  for (int64_t n : draw.counts) total += n;
-  fmt::print("{}: {} images, {}: {} images; ({}, {}, {}) the first\n", draw.train->name(), draw.train->size(),
-             draw.test->name(), draw.test->size(), image.channels, image.height, image.width);
-  if (!draw.indices.empty())
-    fmt::print("long-tailed, imbalance {}: {} images, draw {}\n", options.imbalance, total,
-               data::draw_hash(draw.indices));
+  const data::Split sets = data::open(options.dataset, options.data);
+  const data::Subset drawn(sets.train, data::draw(*sets.train, tail_of(options)));
+  const std::vector<int64_t> counts = data::class_counts(drawn);
+  const data::Image image = sets.train->image(0);
+  fmt::print("{}: {} images, {}: {} images; ({}, {}, {}) the first\n", sets.train->name(), sets.train->size(),
+             sets.test->name(), sets.test->size(), image.channels, image.height, image.width);
+  if (tail_of(options).draws())
+    fmt::print("long-tailed, imbalance {}: {} images, draw {}\n", options.imbalance, drawn.size(),
+               data::draw_hash(drawn.indices()));
   fmt::print("classes by split: ");
   for (ride::Split split : ride::all_splits)
-    fmt::print("{} {} (paper's rule {})  ", ride::name(split), ride::classes_in(split, draw.counts).size(),
-               ride::classes_in(split, draw.counts, ride::Variant::paper).size());
+    fmt::print("{} {} (paper's rule {})  ", ride::name(split), ride::classes_in(split, counts).size(),
+               ride::classes_in(split, counts, ride::Variant::paper).size());
   fmt::print("\n");
   apps::Table table({"class", "label", "images", "split"});
-  for (std::size_t c = 0; c < draw.counts.size(); ++c)
-    table.add({draw.train->class_names()[c], std::to_string(c), std::to_string(draw.counts[c]),
-               std::string(ride::name(ride::split_of(draw.counts[c])))});
+  for (std::size_t c = 0; c < counts.size(); ++c)
+    table.add({drawn.class_names()[c], std::to_string(c), std::to_string(counts[c]),
+               std::string(ride::name(ride::split_of(counts[c])))});
   fmt::print("{}", table.str());
   return 0;
 }
@@ -69,8 +60,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--dataset", options.dataset, "cifar100, cifar10, fashion-mnist, folder or list")
       ->check(CLI::IsMember(data::dataset_names()))
       ->capture_default_str();
-  app.add_option("--data", options.data, "its folder");
-  app.add_option("--imbalance", options.imbalance, "largest over smallest class; 1: all images")
+  app.add_option("--data", options.data, "its folder; not needed where the set has a default one (fashion-mnist)");
+  app.add_option("--imbalance", options.imbalance, "largest over smallest class; 1 without --largest: all images")
       ->check(CLI::Range(1.0, 1e9))
       ->capture_default_str();
   app.add_option("--profile", options.profile, "exponential or step")

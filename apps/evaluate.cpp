@@ -25,9 +25,9 @@ struct Options {
 };
 
 void save_logits(const std::string& path, const apps::Evaluation& evaluation) {
-  engine::StateDict tensors = {{"logits", evaluation.logits}, {"labels", evaluation.labels}};
-  if (evaluation.expert_logits.defined()) tensors.emplace_back("expert_logits", evaluation.expert_logits);
-  engine::save_safetensors(path, tensors);
+  engine::save_safetensors(
+      path,
+      {{"logits", evaluation.logits}, {"expert_logits", evaluation.expert_logits}, {"labels", evaluation.labels}});
 }
 
 nlohmann::ordered_json report(const ride::Recipe& recipe, const apps::ExperimentData& data,
@@ -66,7 +66,7 @@ int evaluate(const Options& options) {
   }
   if (!options.save_logits.empty()) save_logits(options.save_logits, evaluation);
   const ride::Description description =
-      routed ? apps::describe_with_routing(*trained.model, recipe) : ride::describe(*trained.model);
+      routed ? apps::describe_with_routing(*trained.model, recipe) : apps::describe_model(*trained.model, recipe);
   if (options.json) {
     fmt::print("{}\n", report(recipe, data, evaluation, description).dump());
     return 0;
@@ -85,16 +85,20 @@ int main(int argc, char** argv) {
   CLI::App app{"Evaluates a checkpoint on the test set. One with an assignment module is run as a cascade."};
   app.add_option("--checkpoint", options.checkpoint, "checkpoint, or a bare safetensors file of weights")->required();
   app.add_option("-r,--recipe", options.recipe, "TOML recipe it was trained by")->required()->check(CLI::ExistingFile);
-  app.add_option("--data", options.data, "folder of the data set")->required();
+  app.add_option("--data", options.data,
+                 "folder of the data set; not needed where it has a default one (fashion-mnist)");
   app.add_option("--set", options.set, "override a key of the recipe (repeatable)")->allow_extra_args(false);
-  app.add_option("--experts", options.experts, "use the first K experts on every image; 0: all")
+  app.add_option("--experts", options.experts,
+                 "use the first K experts on every image, without routing; 0: all, or those that the cascade calls")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--threshold", options.threshold,
                  "of the cascade: the next expert is called above it; default: the recipe's")
       ->check(CLI::Range(0.0, 1.0));
   app.add_flag("--no-routing", options.no_routing, "all experts on every image, whatever the checkpoint holds");
-  app.add_option("--save-logits", options.save_logits,
-                 "write logits, expert_logits and labels to this safetensors file");
+  app.add_option(
+      "--save-logits", options.save_logits,
+      "write logits (of the answer), expert_logits and labels to this safetensors file; for a cascade all experts "
+      "run a second time");
   app.add_option("--threads", options.threads, "0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_flag("--json", options.json, "one JSON object");
   CLI11_PARSE(app, argc, argv);

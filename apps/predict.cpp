@@ -1,14 +1,13 @@
 // ride-predict: images in, the five likeliest classes of each out, and how many experts it took.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
 #include "apps/common/experiment.h"
 #include "apps/common/program.h"
 #include "apps/common/table.h"
 #include "apps/common/trained_model.h"
-#include "data/image_file.h"
 #include "data/open.h"
-#include "data/transforms.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/softmax.h"
 #include "ride/losses/from_recipe.h"
@@ -24,32 +23,24 @@ struct Options {
   std::optional<double> threshold;
 };
 
-// The class names: the data set's where its folder is given, numbers otherwise.
-std::vector<std::string> names_of_classes(const Options& options, const ride::Recipe& recipe, int64_t classes) {
-  if (options.data.empty()) return data::numbered_names(classes);
-  return data::open(recipe.data.dataset, options.data).test->class_names();
-}
-
-int64_t number_of_classes(const Options& options, const ride::Recipe& recipe) {
-  if (const int64_t classes = ride::classes_of(recipe)) return classes;
-  engine::check(!options.data.empty(), "ride-predict",
+// The class names: the data set's where its folder is given or it has one by default, numbers otherwise.
+std::vector<std::string> names_of_classes(const Options& options, const ride::Recipe& recipe) {
+  const std::string& dataset = recipe.data.dataset;
+  if (!options.data.empty() || std::filesystem::is_directory(data::default_folder(dataset)))
+    return data::open(dataset, options.data).test->class_names();
+  const int64_t classes = ride::classes_of(recipe);
+  engine::check(classes > 0, "ride-predict",
                 "the recipe does not say how many classes there are: --data DIR or --set model.classes=N");
-  return data::open(recipe.data.dataset, options.data).train->num_classes();
+  return data::numbered_names(classes);
 }
 
-// One image (1, 3, H, W), prepared as the test images of a folder or list are: resized to cover the network's size,
-// centre-cropped, normalised.
+// One image (1, 3, H, W), prepared as the test images of the recipe's data set are.
 Tensor read_image(const std::string& path, const ride::Recipe& recipe) {
   const int size = recipe.data.image_size;
-  const data::Image image = data::resize_and_center_crop(data::load_image(path), {size, size});
+  const data::Image image = data::load_as_test_image(recipe.data.dataset, path, size);
   const Tensor x = Tensor::empty({1, image.channels, size, size});
-  data::Normalize normalize;
-  for (int c = 0; c < 3; ++c) {
-    normalize.mean[c] = static_cast<float>(recipe.augment.mean[c]);
-    normalize.std[c] = static_cast<float>(recipe.augment.std[c]);
-  }
   engine::Generator unused;
-  data::make_transform(normalize)(
+  apps::test_transform(recipe)(
       image, unused,
       {.values = x.data<float>(), .channel_stride = int64_t{size} * size, .row_stride = size, .column_stride = 1});
   return x;
@@ -73,8 +64,8 @@ Prediction predict_one(const apps::TrainedModel& trained, const Tensor& x, const
 
 int predict(const Options& options) {
   const ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
-  const int64_t classes = number_of_classes(options, recipe);
-  const std::vector<std::string> names = names_of_classes(options, recipe, classes);
+  const std::vector<std::string> names = names_of_classes(options, recipe);
+  const int64_t classes = static_cast<int64_t>(names.size());
   const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, classes);
   for (const std::string& path : options.images) {
     const Prediction prediction = predict_one(trained, read_image(path, recipe), options, recipe);
@@ -95,7 +86,9 @@ int main(int argc, char** argv) {
   CLI::App app{"Classifies images: the five likeliest classes and the number of experts used."};
   app.add_option("--checkpoint", options.checkpoint, "checkpoint, or a bare safetensors file of weights")->required();
   app.add_option("-r,--recipe", options.recipe, "TOML recipe it was trained by")->required()->check(CLI::ExistingFile);
-  app.add_option("--data", options.data, "folder of the data set, for the names of its classes");
+  app.add_option("--data", options.data,
+                 "folder of the data set, for the names of its classes; not needed where it has a default one "
+                 "(fashion-mnist)");
   app.add_option("--set", options.set, "override a key of the recipe (repeatable)")->allow_extra_args(false);
   app.add_option("--threshold", options.threshold, "of the cascade; default: the recipe's")
       ->check(CLI::Range(0.0, 1.0));

@@ -21,7 +21,7 @@
 namespace {
 
 struct Options {
-  std::string checkpoint, recipe, data, out;
+  std::string checkpoint, recipe, data, out, resume;
   std::vector<std::string> set;
   std::optional<int64_t> seed;
   int threads = 0, loader_threads = 1;
@@ -31,87 +31,144 @@ engine::LrSchedule schedule_of(const ride::Recipe::Route& route) {
   return {.lr = route.lr, .kind = engine::LrSchedule::Kind::cosine, .epochs = route.epochs};
 }
 
+// The stage: what it needs, in that order, and where it stands.
+class Routing {
+ public:
+  Routing(const ride::Recipe& recipe, const Options& options);
+  int run();  // the exit code
+
+ private:
+  std::optional<int> train_epoch(apps::Stopwatch& watch);  // an exit code where the run must stop
+  void finish_epoch(const apps::Stopwatch& watch);
+  engine::StateDict weights() const { return apps::joined_state(*trained_.model, assignment_.get()); }
+  void save(const apps::TrainingState& state) const {
+    apps::save_training(folder_.checkpoint("last"), recipe_, weights(), optimizer_, state);
+  }
+  apps::Evaluation evaluate_routed() {
+    return apps::evaluate_cascade(*trained_.model, *assignment_, test_batches_, data_.counts,
+                                  {.cascade = {.variant = variant_, .threshold = recipe_.route.threshold}});
+  }
+
+  ride::Recipe recipe_;
+  ride::Variant variant_;
+  apps::ExperimentData data_;
+  data::Loader train_batches_, test_batches_;
+  apps::TrainedModel trained_;
+  std::unique_ptr<ride::ExpertAssignment> assignment_;
+  engine::Sgd optimizer_;
+  engine::LrSchedule schedule_;
+  std::string resumed_;  // the checkpoint it goes on from; empty for a new run
+  apps::TrainingState state_;
+  apps::RunFolder folder_;
+  std::optional<apps::Evaluation> routed_;  // the latest
+};
+
+Routing::Routing(const ride::Recipe& recipe, const Options& options)
+    : recipe_(recipe),
+      variant_(ride::variant_named(recipe.route.variant, "route.variant")),
+      data_(apps::open_data(recipe, options.data)),
+      train_batches_(apps::train_loader(
+          recipe, data_,
+          {.threads = options.loader_threads, .batch = recipe.route.batch, .sampler = "class-balanced"})),
+      test_batches_(apps::test_loader(recipe, data_, options.loader_threads)),
+      trained_(apps::load_trained(options.checkpoint, recipe, data_.classes())),
+      assignment_(apps::make_assignment(recipe, *trained_.model)),
+      optimizer_(assignment_->named_parameters(), {.momentum = recipe.route.momentum,
+                                                   .weight_decay = recipe.route.weight_decay,
+                                                   .nesterov = recipe.route.nesterov}),
+      schedule_(schedule_of(recipe.route)),
+      resumed_(apps::checkpoint_to_resume(options.resume, options.out)),
+      state_(resumed_.empty() ? apps::TrainingState{} : apps::resume_training(resumed_, recipe, weights(), optimizer_)),
+      folder_(options.out, {.resume_step = resumed_.empty() ? std::nullopt : std::optional(state_.step)}) {
+  trained_.model->freeze();
+  folder_.write_recipe(ride::to_toml(recipe));
+  folder_.write_run(apps::run_info(recipe));
+  folder_.log(data_.summary());
+  if (!resumed_.empty())
+    folder_.log(fmt::format("resumed {} at epoch {} step {}", resumed_, state_.epoch + 1, state_.step));
+}
+
+int Routing::run() {
+  for (; state_.epoch < recipe_.route.epochs; state_.start_epoch(state_.epoch + 1)) {
+    apps::Stopwatch watch;
+    if (const auto stop = train_epoch(watch)) return *stop;
+    finish_epoch(watch);
+  }
+  if (!routed_) routed_ = evaluate_routed();  // resumed at its end
+  const apps::Evaluation all = apps::evaluate(*trained_.model, test_batches_, data_.counts);
+  const ride::Cost cost = apps::mean_cost(apps::describe_with_routing(*trained_.model, recipe_), routed_->metrics);
+  folder_.log("last epoch\n" + apps::metrics_table({{"all experts", all.metrics}, {"routed", routed_->metrics}}) +
+              fmt::format("routed: {:.2f} M MACs an image with batch norm\nwritten: {}",
+                          static_cast<double>(cost.macs_with_bn) / 1e6, folder_.checkpoint("last")));
+  return 0;
+}
+
+std::optional<int> Routing::train_epoch(apps::Stopwatch& watch) {
+  const double lr = schedule_.rate(state_.epoch);
+  apps::Progress progress({.label = fmt::format("epoch {}/{}", state_.epoch + 1, recipe_.route.epochs),
+                           .steps = train_batches_.batches(),
+                           .first_step = state_.batch,
+                           .every = 10});
+  for (data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
+    const ride::ExpertOutput output = trained_.model->forward(batch.images);
+    const auto heads = assignment_->heads(output.features, output.logits, variant_);
+    const engine::Tensor loss = ride::routing_loss(heads, output.logits, batch.labels,
+                                                   {.variant = variant_, .pos_weight = recipe_.route.pos_weight});
+    if (const double value = loss.item(); !std::isfinite(value)) {
+      progress.finish();
+      folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", value, state_.epoch + 1, state_.step + 1,
+                              folder_.last_good_checkpoint()));
+      return 1;
+    }
+    optimizer_.zero_grad();
+    loss.backward();
+    optimizer_.step(lr);
+
+    state_.add_batch({.total = loss, .parts = {}}, apps::count_right(output.logits, batch.labels),
+                     batch.labels.numel());
+    watch.images += batch.labels.numel();
+    progress.update(
+        {.steps = state_.batch, .images = watch.images, .loss = state_.losses.mean(), .accuracy = state_.accuracy()});
+    if (const int signal = apps::stop_signal()) {
+      progress.finish();
+      save(state_);
+      folder_.log(fmt::format("stopped by signal {} at epoch {} step {}: --resume auto continues", signal,
+                              state_.epoch + 1, state_.step));
+      return apps::exit_code_of(signal);
+    }
+  }
+  return std::nullopt;
+}
+
+// Metrics are written before the checkpoint: a kill between the two drops the line again when the run is resumed.
+void Routing::finish_epoch(const apps::Stopwatch& watch) {
+  const double lr = schedule_.rate(state_.epoch), seconds = watch.seconds(), loss = state_.losses.mean();
+  routed_ = evaluate_routed();
+  const ride::Metrics& metrics = routed_->metrics;
+  folder_.log(fmt::format("epoch {}/{}  lr {:.6g}  loss {:.4f}  test {} with {:.2f} experts  {:.1f} s",
+                          state_.epoch + 1, recipe_.route.epochs, lr, loss, apps::percent(metrics.accuracy.value_or(0)),
+                          metrics.experts_used.value_or(0), seconds));
+  folder_.metrics(state_.step, state_.epoch + 1,
+                  {{"train/loss", loss},
+                   {"val/acc", metrics.accuracy.value_or(0)},
+                   {"val/experts", metrics.experts_used.value_or(0)},
+                   {"lr", lr}});
+  apps::TrainingState finished = state_;
+  finished.start_epoch(state_.epoch + 1);
+  save(finished);
+}
+
 int route(const Options& options) {
   ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
   if (options.seed) recipe.seed = *options.seed;
   if (options.threads) engine::set_num_threads(options.threads);
   engine::check(recipe.model.experts >= 2, "ride-route",
                 "the recipe's model has one expert: there is nothing to route");
+  engine::check(!apps::is_run_of(options.out, options.checkpoint), "ride-route",
+                "--out {} is the run that --checkpoint {} belongs to, and would be overwritten: give another folder",
+                options.out, options.checkpoint);
   apps::catch_stop_signals();
-  const ride::Variant variant = ride::variant_named(recipe.route.variant, "route.variant");
-  const apps::ExperimentData data = apps::open_data(recipe, options.data);
-  const data::Loader train_batches = apps::train_loader(
-      recipe, data, {.threads = options.loader_threads, .batch = recipe.route.batch, .sampler = "class-balanced"});
-  const data::Loader test_batches = apps::test_loader(recipe, data, options.loader_threads);
-
-  apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, data.classes());
-  ride::ResNetCifar& model = *trained.model;
-  model.freeze();
-  const auto assignment = apps::make_assignment(recipe, model);
-  engine::Sgd optimizer(assignment->named_parameters(), {.momentum = recipe.route.momentum,
-                                                         .weight_decay = recipe.route.weight_decay,
-                                                         .nesterov = recipe.route.nesterov});
-  const engine::LrSchedule schedule = schedule_of(recipe.route);
-
-  apps::RunFolder run(options.out);
-  run.write_recipe(ride::to_toml(recipe));
-  run.write_run(apps::run_info(recipe));
-  run.log(data.summary());
-  apps::Evaluation routed;
-  int64_t step = 0;
-  for (int64_t epoch = 0; epoch < recipe.route.epochs; ++epoch) {
-    const double lr = schedule.rate(epoch);
-    apps::Stopwatch watch;
-    apps::Progress progress({.label = fmt::format("epoch {}/{}", epoch + 1, recipe.route.epochs),
-                             .steps = train_batches.batches(),
-                             .every = 10});
-    double loss_sum = 0;
-    int64_t done = 0;
-    for (data::Batch& batch : train_batches.epoch(epoch)) {
-      const ride::ExpertOutput output = model.forward(batch.images);
-      const auto heads = assignment->heads(output.features, output.logits, variant);
-      const engine::Tensor loss = ride::routing_loss(heads, output.logits, batch.labels,
-                                                     {.variant = variant, .pos_weight = recipe.route.pos_weight});
-      const double value = loss.item();
-      engine::check(std::isfinite(value), "ride-route", "loss is {} at epoch {} step {}: stopped, nothing written",
-                    value, epoch + 1, step + 1);
-      optimizer.zero_grad();
-      loss.backward();
-      optimizer.step(lr);
-
-      ++step;
-      watch.images += batch.labels.numel();
-      loss_sum += value * static_cast<double>(batch.labels.numel());
-      progress.update({.steps = ++done, .images = watch.images, .loss = loss_sum / static_cast<double>(watch.images)});
-      if (const int signal = apps::stop_signal()) {
-        run.log(fmt::format("stopped by signal {} at epoch {}: the stage is short and starts anew next time", signal,
-                            epoch + 1));
-        return apps::exit_code_of(signal);
-      }
-    }
-    progress.finish();
-    const double seconds = watch.seconds();
-    routed = apps::evaluate_cascade(model, *assignment, test_batches, data.counts,
-                                    {.cascade = {.variant = variant, .threshold = recipe.route.threshold}});
-    run.log(fmt::format("epoch {}/{}  lr {:.6g}  loss {:.4f}  test {} with {:.2f} experts  {:.1f} s", epoch + 1,
-                        recipe.route.epochs, lr, loss_sum / static_cast<double>(watch.images),
-                        apps::percent(routed.metrics.accuracy.value_or(0)), routed.metrics.experts_used.value_or(0),
-                        seconds));
-    run.metrics(step, epoch + 1,
-                {{"train/loss", loss_sum / static_cast<double>(watch.images)},
-                 {"val/acc", routed.metrics.accuracy.value_or(0)},
-                 {"val/experts", routed.metrics.experts_used.value_or(0)},
-                 {"lr", lr}});
-  }
-  engine::save_checkpoint(run.checkpoint("last"), {.model = apps::joined_state(model, assignment.get()),
-                                                   .optimizer = {},
-                                                   .metadata = {{"format", "pt"}, {"recipe", ride::to_toml(recipe)}}});
-  const apps::Evaluation all = apps::evaluate(model, test_batches, data.counts);
-  const ride::Cost cost = apps::mean_cost(apps::describe_with_routing(model, recipe), routed.metrics);
-  run.log("last epoch\n" + apps::metrics_table({{"all experts", all.metrics}, {"routed", routed.metrics}}) +
-          fmt::format("routed: {:.2f} M MACs an image with batch norm\nwritten: {}",
-                      static_cast<double>(cost.macs_with_bn) / 1e6, run.checkpoint("last")));
-  return 0;
+  return Routing(recipe, options).run();
 }
 
 }  // namespace
@@ -123,11 +180,14 @@ int main(int argc, char** argv) {
   app.add_option("-r,--recipe", options.recipe, "TOML recipe it was trained by; its [route] table is used")
       ->required()
       ->check(CLI::ExistingFile);
-  app.add_option("--data", options.data, "folder of the data set")->required();
+  app.add_option("--data", options.data,
+                 "folder of the data set; not needed where it has a default one (fashion-mnist)");
   app.add_option("--set", options.set, "override a key of the recipe: route.pos_weight=50 (repeatable)")
       ->allow_extra_args(false);
   app.add_option("--seed", options.seed, "instead of the recipe's")->check(CLI::NonNegativeNumber);
-  app.add_option("--out", options.out, "folder of the run")->required();
+  app.add_option("--out", options.out, "folder of the run; another than the checkpoint's")->required();
+  app.add_option("--resume", options.resume,
+                 "auto: go on from --out's last checkpoint if there is one; or a checkpoint that ride-route wrote");
   app.add_option("--threads", options.threads, "of computation; 0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_option("--loader-threads", options.loader_threads, "that prepare images")
       ->check(CLI::NonNegativeNumber)

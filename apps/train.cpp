@@ -15,14 +15,11 @@
 #include "apps/common/teacher.h"
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
-#include "engine/ops/reduce.h"
 #include "engine/optim/sgd.h"
 #include "ride/losses/from_recipe.h"
 #include "ride/models/describe.h"
 
 namespace {
-
-using engine::Tensor;
 
 struct Options {
   std::string recipe, data, out, resume, teacher;
@@ -53,16 +50,6 @@ int describe(const ride::Recipe& recipe, bool json) {
   return 0;
 }
 
-// Training accuracy of a batch, by the mean of the experts' logits.
-int64_t count_right(const ride::ExpertLogits& logits, const Tensor& labels) {
-  engine::NoGradGuard no_grad;
-  const std::vector<int64_t> predicted = argmax(ride::mean_logits(logits), 1).to<int64_t>(),
-                             truth = labels.to<int64_t>();
-  int64_t right = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) right += predicted[i] == truth[i];
-  return right;
-}
-
 // A run: what the recipe asks for, in the order it is needed, and where it stands.
 class Training {
  public:
@@ -74,7 +61,7 @@ class Training {
   void finish_epoch(const apps::Stopwatch& watch);
   bool last_epoch() const { return state_.epoch + 1 == recipe_.schedule.epochs; }
   void save(const char* name, const apps::TrainingState& state) const {
-    apps::save_training(folder_.checkpoint(name), recipe_, *model_, optimizer_, state);
+    apps::save_training(folder_.checkpoint(name), recipe_, model_->state_dict(), optimizer_, state);
   }
 
   ride::Recipe recipe_;
@@ -104,7 +91,8 @@ Training::Training(const ride::Recipe& recipe, const Options& options)
                                               .nesterov = recipe.optim.nesterov}),
       schedule_(apps::schedule_of(recipe)),
       resumed_(apps::checkpoint_to_resume(options.resume, options.out)),
-      state_(resumed_.empty() ? apps::TrainingState{} : apps::resume_training(resumed_, recipe, *model_, optimizer_)),
+      state_(resumed_.empty() ? apps::TrainingState{}
+                              : apps::resume_training(resumed_, recipe, model_->state_dict(), optimizer_)),
       folder_(options.out, {.resume_step = resumed_.empty() ? std::nullopt : std::optional(state_.step)}) {
   folder_.write_recipe(ride::to_toml(recipe));
   folder_.write_run(apps::run_info(recipe));
@@ -137,21 +125,22 @@ std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
     ride::LossValue loss = criterion_(output.logits, batch.labels);
     if (teacher_)
       loss = distill(loss, output.logits, teacher_->logits(batch.images), ride::distillation_options(recipe_));
-    const double value = loss.total.item();
-    if (!std::isfinite(value)) {
-      folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; the last good checkpoint is {}", value,
-                              state_.epoch + 1, state_.step + 1, folder_.checkpoint("last")));
+    if (const double value = loss.total.item(); !std::isfinite(value)) {
+      progress.finish();
+      folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", value, state_.epoch + 1, state_.step + 1,
+                              folder_.last_good_checkpoint()));
       return 1;
     }
     optimizer_.zero_grad();
     loss.total.backward();
     optimizer_.step(lr);
 
-    state_.add_batch(value, count_right(output.logits, batch.labels), batch.labels.numel());
+    state_.add_batch(loss, apps::count_right(output.logits, batch.labels), batch.labels.numel());
     watch.images += batch.labels.numel();
     progress.update(
-        {.steps = state_.batch, .images = watch.images, .loss = state_.mean_loss(), .accuracy = state_.accuracy()});
+        {.steps = state_.batch, .images = watch.images, .loss = state_.losses.mean(), .accuracy = state_.accuracy()});
     if (const int signal = apps::stop_signal()) {
+      progress.finish();
       save("last", state_);
       folder_.log(fmt::format("stopped by signal {} at epoch {} step {}: --resume auto continues", signal,
                               state_.epoch + 1, state_.step));
@@ -184,7 +173,6 @@ int train(const Options& options) {
   const ride::Recipe recipe = resolve(options);
   if (options.print_recipe) return fmt::print("{}", ride::to_toml(recipe)), 0;
   if (options.describe) return describe(recipe, options.json);
-  engine::check(!options.data.empty(), "ride-train", "--data DIR is missing: the folder of {}", recipe.data.dataset);
   if (options.threads) engine::set_num_threads(options.threads);
   engine::manual_seed(static_cast<uint64_t>(recipe.seed));
   engine::profile::enable(options.profile);
@@ -200,7 +188,8 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app{"Trains the model of a recipe, evaluates it after every epoch, and can go on where it was stopped."};
   app.add_option("-r,--recipe", options.recipe, "TOML recipe")->required()->check(CLI::ExistingFile);
-  app.add_option("--data", options.data, "folder of the data set");
+  app.add_option("--data", options.data,
+                 "folder of the data set; not needed where it has a default one (fashion-mnist)");
   app.add_option("--set", options.set, "override a key of the recipe: loss.diversity=-0.2 (repeatable)")
       ->allow_extra_args(false);
   app.add_option("--epochs", options.epochs,

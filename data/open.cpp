@@ -22,9 +22,8 @@ constexpr ImageSize fashion_mnist_size{.height = 28, .width = 28};
 constexpr PaddedSize fashion_mnist_padded{.channels = 3, .height = 32, .width = 32};
 
 Split open_fashion_mnist(const std::string& dir) {
-  const std::string folder = dir.empty() ? default_fashion_mnist_dir : dir;
-  return {std::make_shared<PadAndReplicate>(load_fashion_mnist(folder, true), fashion_mnist_padded),
-          std::make_shared<PadAndReplicate>(load_fashion_mnist(folder, false), fashion_mnist_padded)};
+  return {std::make_shared<PadAndReplicate>(load_fashion_mnist(dir, true), fashion_mnist_padded),
+          std::make_shared<PadAndReplicate>(load_fashion_mnist(dir, false), fashion_mnist_padded)};
 }
 
 bool is_folder(const fs::path& path) {
@@ -56,7 +55,9 @@ const std::vector<std::string>& dataset_names() {
   return names;
 }
 
-bool has_default_folder(const std::string& dataset) { return dataset == "fashion-mnist"; }
+std::string default_folder(const std::string& dataset) {
+  return dataset == "fashion-mnist" ? default_fashion_mnist_dir : "";
+}
 
 Image load_as_test_image(const std::string& dataset, const std::string& path, int size) {
   const ImageSize full{.height = size, .width = size};
@@ -69,13 +70,13 @@ Split open(const std::string& dataset, const std::string& dir) {
   const auto& names = dataset_names();
   check(std::find(names.begin(), names.end(), dataset) != names.end(), "data", "no data set '{}', expected one of {}",
         dataset, fmt::join(names, ", "));
-  check(!dir.empty() || has_default_folder(dataset), "data", "{} needs the folder its files are in (--data DIR)",
-        dataset);
+  const std::string folder = dir.empty() ? default_folder(dataset) : dir;
+  check(!folder.empty(), "data", "{} needs the folder its files are in (--data DIR)", dataset);
   check(dir.empty() || is_folder(dir), "data", "the data folder {} does not exist or can't be read", dir);
-  if (dataset == "cifar100") return {load_cifar100(dir, true), load_cifar100(dir, false)};
-  if (dataset == "cifar10") return {load_cifar10(dir, true), load_cifar10(dir, false)};
-  if (dataset == "fashion-mnist") return open_fashion_mnist(dir);
-  return dataset == "folder" ? open_folder(dir) : open_list(dir);
+  if (dataset == "cifar100") return {load_cifar100(folder, true), load_cifar100(folder, false)};
+  if (dataset == "cifar10") return {load_cifar10(folder, true), load_cifar10(folder, false)};
+  if (dataset == "fashion-mnist") return open_fashion_mnist(folder);
+  return dataset == "folder" ? open_folder(folder) : open_list(folder);
 }
 
 }  // namespace data

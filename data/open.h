@@ -23,8 +23,8 @@ Split open(const std::string& dataset, const std::string& dir);
 // The names `open` knows.
 const std::vector<std::string>& dataset_names();
 
-// Whether `open` finds the set without being told a folder.
-bool has_default_folder(const std::string& dataset);
+// Where `open` looks when it is not told a folder; empty for a set that has no such place.
+std::string default_folder(const std::string& dataset);
 
 // An image file as the set's test images are shown: (3, size, size). Those of Fashion-MNIST are 28x28 on black, so for
 // "fashion-mnist" the image is brought to that first, unless it has the full size already. Throws where the file can't

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "engine/core/random.h"
+#include "engine/io/checkpoint.h"
 
 namespace apps {
 namespace {
@@ -19,60 +20,88 @@ std::string first_difference(const std::string& a, const std::string& b) {
   }
 }
 
+// Model and optimizer under one roof, so that one check decides about both.
+engine::StateDict joined(const engine::StateDict& model, const engine::StateDict& optimizer) {
+  engine::StateDict all;
+  for (const auto& [name, tensor] : model) all.emplace_back("model." + name, tensor);
+  for (const auto& [name, tensor] : optimizer) all.emplace_back("optimizer." + name, tensor);
+  return all;
+}
+
+TrainingState state_of(const engine::Checkpoint& checkpoint) {
+  TrainingState state;
+  state.epoch = checkpoint.integer("epoch");
+  state.batch = checkpoint.integer("batch");
+  state.step = checkpoint.integer("step");
+  state.losses = ride::LossMeter::from_text(checkpoint.text("losses"));
+  state.right = checkpoint.integer("right");
+  state.best_accuracy = checkpoint.real("best_accuracy");
+  return state;
+}
+
+engine::Generator::State random_of(const engine::Checkpoint& checkpoint) {
+  const auto word = [&](const char* key) { return static_cast<uint64_t>(checkpoint.integer(key)); };
+  return {.seed = word("random_seed"), .stream = word("random_stream"), .position = word("random_position")};
+}
+
+// 64 bits as the signed number that Checkpoint::integer reads.
+std::string text_of(uint64_t word) { return std::to_string(static_cast<int64_t>(word)); }
+
 }  // namespace
 
-void TrainingState::add_batch(double mean_loss, int64_t batch_right, int64_t batch_images) {
+void TrainingState::add_batch(const ride::LossValue& loss, int64_t batch_right, int64_t batch_images) {
   ++batch;
   ++step;
-  loss_sum += mean_loss * static_cast<double>(batch_images);
+  losses.add(loss, batch_images);
   right += batch_right;
-  images += batch_images;
 }
 
 void TrainingState::start_epoch(int64_t next) {
   epoch = next;
   batch = 0;
-  loss_sum = 0;
-  right = images = 0;
+  losses = {};
+  right = 0;
 }
 
-void save_training(const std::string& path, const ride::Recipe& recipe, const ride::ResNetCifar& model,
+double TrainingState::accuracy() const {
+  return losses.samples() ? static_cast<double>(right) / static_cast<double>(losses.samples()) : 0;
+}
+
+void save_training(const std::string& path, const ride::Recipe& recipe, const engine::StateDict& model,
                    const engine::Optimizer& optimizer, const TrainingState& state) {
   const engine::Generator::State random = engine::default_generator().state();
-  engine::save_checkpoint(path, {.model = model.state_dict(),
+  engine::save_checkpoint(path, {.model = model,
                                  .optimizer = optimizer.state_dict(),
-                                 .metadata = {{"format", "pt"},
-                                              {"recipe", ride::to_toml(recipe)},
+                                 .metadata = {{"recipe", ride::to_toml(recipe)},
                                               {"epoch", std::to_string(state.epoch)},
                                               {"batch", std::to_string(state.batch)},
                                               {"step", std::to_string(state.step)},
-                                              {"loss_sum", fmt::format("{}", state.loss_sum)},
+                                              {"losses", state.losses.text()},
                                               {"right", std::to_string(state.right)},
-                                              {"images", std::to_string(state.images)},
                                               {"best_accuracy", fmt::format("{}", state.best_accuracy)},
-                                              {"random_seed", std::to_string(random.seed)},
-                                              {"random_stream", std::to_string(random.stream)},
-                                              {"random_position", std::to_string(random.position)}}});
+                                              {"random_seed", text_of(random.seed)},
+                                              {"random_stream", text_of(random.stream)},
+                                              {"random_position", text_of(random.position)}}});
 }
 
-TrainingState resume_training(const std::string& path, const ride::Recipe& recipe, const ride::ResNetCifar& model,
+TrainingState resume_training(const std::string& path, const ride::Recipe& recipe, const engine::StateDict& model,
                               const engine::Optimizer& optimizer) {
   const engine::Checkpoint checkpoint = engine::load_checkpoint(path);
-  const std::string difference = first_difference(checkpoint.text("recipe"), ride::to_toml(recipe));
+  std::string difference;
+  TrainingState state;
+  engine::Generator::State random{};
+  try {
+    difference = first_difference(checkpoint.text("recipe"), ride::to_toml(recipe));
+    state = state_of(checkpoint);
+    random = random_of(checkpoint);
+  } catch (const engine::Error& error) {
+    engine::fail("resume", "{} can't be resumed: {}", path, error.what());
+  }
   engine::check(difference.empty(), "resume",
                 "{} was trained by another recipe ({}): give the same recipe, or another --out", path, difference);
-  engine::load_state(checkpoint.model, model.state_dict(), {.source = path});
-  engine::load_state(checkpoint.optimizer, optimizer.state_dict(), {.source = path});
-  auto word = [&](const char* key) { return static_cast<uint64_t>(std::stoull(checkpoint.text(key))); };
-  engine::default_generator().set_state({word("random_seed"), word("random_stream"), word("random_position")});
-  TrainingState state;
-  state.epoch = checkpoint.integer("epoch");
-  state.batch = checkpoint.integer("batch");
-  state.step = checkpoint.integer("step");
-  state.loss_sum = checkpoint.real("loss_sum");
-  state.right = checkpoint.integer("right");
-  state.images = checkpoint.integer("images");
-  state.best_accuracy = checkpoint.real("best_accuracy");
+  engine::load_state(joined(checkpoint.model, checkpoint.optimizer), joined(model, optimizer.state_dict()),
+                     {.source = path});
+  engine::default_generator().set_state(random);
   return state;
 }
 

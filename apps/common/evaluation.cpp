@@ -1,6 +1,7 @@
 #include "apps/common/evaluation.h"
 
 #include "engine/ops/loss.h"
+#include "engine/ops/reduce.h"
 #include "engine/ops/shape_ops.h"
 #include "ride/expert_logits.h"
 
@@ -13,6 +14,14 @@ using engine::Tensor;
 struct BatchOutput {
   Tensor logits, expert_logits, experts_used;
 };
+
+// Of the first `experts` on every image.
+ride::ExpertLogits logits_of(ride::ResNetCifar& model, const Tensor& images, int64_t experts) {
+  const Tensor shared = model.shared(images);
+  ride::ExpertLogits logits;
+  for (int64_t e = 0; e < experts; ++e) logits.push_back(model.classify(e, model.features(e, shared)));
+  return logits;
+}
 
 template <class Run>
 Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& counts, bool keep, Run&& run) {
@@ -41,6 +50,15 @@ Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& count
 
 }  // namespace
 
+int64_t count_right(const ride::ExpertLogits& logits, const Tensor& labels) {
+  engine::NoGradGuard no_grad;
+  const std::vector<int64_t> predicted = argmax(ride::mean_logits(logits), 1).to<int64_t>(),
+                             truth = labels.to<int64_t>();
+  int64_t right = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) right += predicted[i] == truth[i];
+  return right;
+}
+
 Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const std::vector<int64_t>& counts,
                     const EvaluateOptions& options) {
   const int64_t experts = options.experts ? options.experts : model.experts();
@@ -48,9 +66,7 @@ Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const 
                 model.experts());
   model.eval();
   return run_all(loader, counts, options.keep_logits, [&](const Tensor& images) {
-    const Tensor shared = model.shared(images);
-    ride::ExpertLogits logits;
-    for (int64_t e = 0; e < experts; ++e) logits.push_back(model.classify(e, model.features(e, shared)));
+    const ride::ExpertLogits logits = logits_of(model, images, experts);
     return BatchOutput{
         .logits = ride::mean_logits(logits),
         .expert_logits = options.keep_logits ? engine::stack(logits, 0) : Tensor(),
@@ -65,7 +81,10 @@ Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignme
   const ride::CascadeNetwork network = ride::cascade_network(model);
   return run_all(loader, counts, options.keep_logits, [&](const Tensor& images) {
     const ride::CascadeResult result = ride::cascade(network, assignment, images, options.cascade);
-    return BatchOutput{.logits = result.logits, .expert_logits = {}, .experts_used = result.experts_used};
+    return BatchOutput{
+        .logits = result.logits,
+        .expert_logits = options.keep_logits ? engine::stack(logits_of(model, images, model.experts()), 0) : Tensor(),
+        .experts_used = result.experts_used};
   });
 }
 

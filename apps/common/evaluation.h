@@ -9,6 +9,9 @@
 
 namespace apps {
 
+// How many of a batch's images the mean of the experts' logits classifies rightly: the accuracy shown while training.
+int64_t count_right(const ride::ExpertLogits& logits, const engine::Tensor& labels);
+
 // The mean logits of all experts, or of the first `experts`.
 struct EvaluateOptions {
   int64_t experts = 0;       // 0: all
@@ -19,7 +22,7 @@ struct Evaluation {
   ride::Metrics metrics;
   double loss = 0;               // mean cross-entropy of the logits
   engine::Tensor logits;         // (N, C)
-  engine::Tensor expert_logits;  // (experts, N, C); undefined for a cascade
+  engine::Tensor expert_logits;  // (experts, N, C): of every expert, also of those a cascade did not call
   engine::Tensor labels;         // (N)
 };
 
@@ -30,7 +33,7 @@ Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const 
 // The same through the cascade: every sample uses as many experts as `assignment` calls for.
 struct CascadeEvaluateOptions {
   ride::CascadeOptions cascade = {};
-  bool keep_logits = false;
+  bool keep_logits = false;  // runs all experts on every image a second time, for expert_logits alone
 };
 Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignment& assignment,
                             const data::Loader& loader, const std::vector<int64_t>& counts,

@@ -29,9 +29,8 @@ std::shared_ptr<const data::Sampler> make_sampler(const std::string& name, const
   return std::make_shared<data::ShuffledSampler>(dataset.size(), seed);
 }
 
-// Sets whose images come in their own sizes are brought to the one the network sees.
+// Images of other sizes are brought to the one that the network sees.
 std::shared_ptr<const data::Dataset> fitted(const ride::Recipe& recipe, std::shared_ptr<const data::Dataset> dataset) {
-  if (recipe.data.dataset != "folder" && recipe.data.dataset != "list") return dataset;
   return std::make_shared<data::Resized>(std::move(dataset),
                                          data::ImageSize{recipe.data.image_size, recipe.data.image_size});
 }
@@ -72,13 +71,12 @@ ExperimentData open_data(const ride::Recipe& recipe, const std::string& folder) 
   out.train = fitted(recipe, split.train);
   out.test = fitted(recipe, split.test);
   out.counts = data::class_counts(*out.train);
-  if (recipe.data.imbalance > 1) {
-    const auto profile = recipe.data.imbalance_profile == "step" ? data::Profile::step : data::Profile::exponential;
-    const int64_t all = *std::max_element(out.counts.begin(), out.counts.end());
-    const int64_t largest = recipe.data.largest > 0 ? recipe.data.largest : all;
-    const auto indices = data::draw_long_tail(
-        *out.train, data::long_tail_counts(out.train->num_classes(), largest, recipe.data.imbalance, profile),
-        static_cast<uint32_t>(recipe.data.draw_seed));
+  const data::LongTail tail{.imbalance = recipe.data.imbalance,
+                            .largest = recipe.data.largest,
+                            .profile = data::profile_named(recipe.data.imbalance_profile),
+                            .seed = static_cast<uint32_t>(recipe.data.draw_seed)};
+  if (tail.draws()) {
+    const std::vector<int64_t> indices = data::draw(*out.train, tail);
     out.draw_hash = data::draw_hash(indices);
     out.train = std::make_shared<data::Subset>(out.train, indices);
     out.counts = data::class_counts(*out.train);
@@ -101,9 +99,12 @@ data::Loader train_loader(const ride::Recipe& recipe, const ExperimentData& data
       {.batch_size = choice.batch ? choice.batch : recipe.data.batch, .threads = choice.threads, .seed = seed});
 }
 
+data::Transform test_transform(const ride::Recipe& recipe) {
+  return data::make_transform(data::Normalize{floats(recipe.augment.mean), floats(recipe.augment.std)});
+}
+
 data::Loader test_loader(const ride::Recipe& recipe, const ExperimentData& data, int threads) {
-  return data::Loader(data.test, std::make_shared<data::SequentialSampler>(data.test->size()),
-                      data::make_transform(data::Normalize{floats(recipe.augment.mean), floats(recipe.augment.std)}),
+  return data::Loader(data.test, std::make_shared<data::SequentialSampler>(data.test->size()), test_transform(recipe),
                       {.batch_size = 250, .threads = threads});
 }
 

@@ -39,6 +39,9 @@ struct LoaderChoice {
   std::string sampler = {};  // empty: the recipe's
 };
 data::Loader train_loader(const ride::Recipe& recipe, const ExperimentData& data, const LoaderChoice& choice);
+
+// How test images become floats.
+data::Transform test_transform(const ride::Recipe& recipe);
 data::Loader test_loader(const ride::Recipe& recipe, const ExperimentData& data, int threads);
 
 engine::LrSchedule schedule_of(const ride::Recipe& recipe);

@@ -29,7 +29,7 @@ std::vector<std::string> command_line() {
 std::string epoch_line(const ride::Recipe& recipe, const TrainingState& state, const EpochReport& report,
                        const std::optional<Evaluation>& test) {
   std::string line = fmt::format("epoch {}/{}  lr {:.6g}  loss {:.4f} acc {}", state.epoch + 1, recipe.schedule.epochs,
-                                 report.lr, state.mean_loss(), percent(state.accuracy()));
+                                 report.lr, state.losses.mean(), percent(state.accuracy()));
   if (test)
     line += fmt::format("  test {} (many {} medium {} few {}) loss {:.4f}", cell(test->metrics.accuracy),
                         cell(test->metrics.many.accuracy), cell(test->metrics.medium.accuracy),
@@ -39,10 +39,10 @@ std::string epoch_line(const ride::Recipe& recipe, const TrainingState& state, c
 
 std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& state, const EpochReport& report,
                                                           const std::optional<Evaluation>& test) {
-  std::vector<std::pair<std::string, double>> values = {{"train/loss", state.mean_loss()},
-                                                        {"train/acc", state.accuracy()},
-                                                        {"lr", report.lr},
-                                                        {"images_per_second", images_per_second(report)}};
+  std::vector<std::pair<std::string, double>> values = {{"train/loss", state.losses.mean()}};
+  for (const auto& [part, mean] : state.losses.parts()) values.emplace_back("train/loss_" + part, mean);
+  values.insert(values.end(),
+                {{"train/acc", state.accuracy()}, {"lr", report.lr}, {"images_per_second", images_per_second(report)}});
   if (test)
     values.insert(values.end(), {{"val/loss", test->loss},
                                  {"val/acc", number(test->metrics.accuracy)},
@@ -68,15 +68,20 @@ RunInfo run_info(const ride::Recipe& recipe) {
           .versions = {}};
 }
 
+ride::Description describe_model(ride::ResNetCifar& model, const ride::Recipe& recipe) {
+  return ride::describe(model, {.height = recipe.data.image_size, .width = recipe.data.image_size, .assignment = {}});
+}
+
 ride::Description describe_with_routing(ride::ResNetCifar& model, const ride::Recipe& recipe) {
-  if (model.experts() < 2) return ride::describe(model);
+  if (model.experts() < 2) return describe_model(model, recipe);
   const auto assignment = make_assignment(recipe, model);
   int64_t parameters = 0;
   for (const engine::Tensor& p : assignment->parameters()) parameters += p.numel();
   const auto& o = assignment->options();
-  const int64_t choices = std::min(o.top_choices, o.classes);
-  return ride::describe(
-      model, {.assignment = {.parameters = parameters, .macs_per_head = o.features * o.hidden + choices + o.hidden}});
+  return ride::describe(model, {.height = recipe.data.image_size,
+                                .width = recipe.data.image_size,
+                                .assignment = {.parameters = parameters,
+                                               .macs_per_head = o.features * o.hidden + o.top_choices + o.hidden}});
 }
 
 nlohmann::ordered_json to_json(const ride::Description& description) {

@@ -33,7 +33,9 @@ std::string metrics_table(const std::vector<std::pair<std::string, ride::Metrics
 
 RunInfo run_info(const ride::Recipe& recipe);
 
-// The model's cost; with several experts, by the number of experts that the recipe's assignment module calls.
+// The model's cost for one image of the recipe's size, and with several experts for each number of them.
+ride::Description describe_model(ride::ResNetCifar& model, const ride::Recipe& recipe);
+// The same with what the recipe's assignment module adds, where there are several experts to choose from.
 ride::Description describe_with_routing(ride::ResNetCifar& model, const ride::Recipe& recipe);
 
 // {"parameters", "macs", "macs_with_bn", "by_experts": [{"experts", "macs", "macs_with_bn"}, ...]}; parameters without

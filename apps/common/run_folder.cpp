@@ -40,6 +40,7 @@ RunFolder::RunFolder(const std::string& folder, const RunFolderOptions& options)
     for (const char* name : {"train.log", "metrics.jsonl"}) engine::write_text_atomically(file(name), "");
     // A new run that is stopped before its first checkpoint must not be resumed from the old run's.
     if (fs::exists(checkpoint("last"))) fs::rename(checkpoint("last"), checkpoint("previous"));
+    if (fs::exists(checkpoint("best"))) fs::rename(checkpoint("best"), checkpoint("previous-best"));
   }
   log_ = open_for_append("train.log");
   metrics_ = open_for_append("metrics.jsonl");
@@ -49,7 +50,11 @@ std::string RunFolder::file(std::string_view name) const { return (fs::path(fold
 std::string RunFolder::checkpoint(std::string_view name) const {
   return file(fmt::format("checkpoints/{}.safetensors", name));
 }
-std::string RunFolder::figure(std::string_view name) const { return file(fmt::format("figures/{}", name)); }
+
+std::string RunFolder::last_good_checkpoint() const {
+  const std::string last = checkpoint("last");
+  return fs::exists(last) ? "the last good checkpoint is " + last : "no checkpoint was written yet";
+}
 
 void RunFolder::write_recipe(const std::string& toml) const {
   engine::write_text_atomically(file("recipe.toml"), toml);
@@ -104,6 +109,12 @@ void RunFolder::drop_metrics_after(int64_t step) const {
       kept += line + "\n";
   }
   engine::write_text_atomically(file("metrics.jsonl"), kept);
+}
+
+bool is_run_of(const std::string& folder, const std::string& file) {
+  const fs::path checkpoints = fs::weakly_canonical(fs::path(folder) / "checkpoints");
+  const fs::path place = fs::weakly_canonical(file).parent_path();
+  return place == checkpoints || place == checkpoints.parent_path();
 }
 
 std::string checkpoint_to_resume(const std::string& resume, const std::string& folder) {

@@ -23,7 +23,8 @@ struct RunInfo {
 
 struct RunFolderOptions {
   // The checkpoint's step when a run goes on: lines of metrics.jsonl past it are dropped, they will come again. Without
-  // it the run is new: logs start empty and a `last` checkpoint found there is kept as previous.safetensors.
+  // it the run is new: logs start empty, and `last` and `best` checkpoints found there are kept as previous.safetensors
+  // and previous-best.safetensors.
   std::optional<int64_t> resume_step = {};
   bool echo = true;  // log lines also go to stdout
 };
@@ -36,7 +37,9 @@ class RunFolder {
   const std::string& path() const { return folder_; }
   std::string file(std::string_view name) const;        // folder/name
   std::string checkpoint(std::string_view name) const;  // folder/checkpoints/name.safetensors
-  std::string figure(std::string_view name) const;      // folder/figures/name
+
+  // For a message: where a run that breaks off can go on from.
+  std::string last_good_checkpoint() const;
 
   void write_recipe(const std::string& toml) const;
   void write_run(const RunInfo& info) const;
@@ -44,7 +47,7 @@ class RunFolder {
   // Appends a line with the time to train.log.
   void log(std::string_view text);
   // Appends {"step": ..., "epoch": ..., values...} to metrics.jsonl; NaN and infinity become null. Keys are
-  // train/loss, val/acc, val/acc_many, val/acc_medium, val/acc_few, lr, images_per_second.
+  // train/loss, train/loss_<part>, val/acc, val/acc_many, val/acc_medium, val/acc_few, lr, images_per_second.
   void metrics(int64_t step, int64_t epoch, const std::vector<std::pair<std::string, double>>& values);
 
  private:
@@ -60,6 +63,9 @@ class RunFolder {
   bool echo_;
   File log_, metrics_;
 };
+
+// Whether a new run in `folder` would write over the run that `file`, a checkpoint, belongs to.
+bool is_run_of(const std::string& folder, const std::string& file);
 
 // What `--resume` asks for: folder/checkpoints/last.safetensors for "auto" where it exists, empty (a new run) where it
 // doesn't and for ""; any other text is the file itself.

@@ -35,11 +35,4 @@ std::string percent(double share, int decimals) {
   return std::isnan(share) ? "-" : fmt::format("{:.{}f}", 100 * share, decimals);
 }
 
-std::string grouped(long long number) {
-  std::string digits = fmt::format("{}", number);
-  const std::size_t first = number < 0 ? 1 : 0;
-  for (std::size_t at = digits.size(); at > first + 3;) digits.insert(at -= 3, 1, ',');
-  return digits;
-}
-
 }  // namespace apps

@@ -19,7 +19,5 @@ class Table {
 
 // A share in [0, 1] as percent, "48.0"; "-" for NaN (a split without classes).
 std::string percent(double share, int decimals = 1);
-// 783856 as "783,856".
-std::string grouped(long long number);
 
 }  // namespace apps

@@ -10,7 +10,7 @@ namespace apps {
 
 class Teacher {
  public:
-  Teacher(std::unique_ptr<ride::ResNetCifar> model) : model_(std::move(model)) {}
+  explicit Teacher(std::unique_ptr<ride::ResNetCifar> model) : model_(std::move(model)) {}
   // Mean logits (N, C) of all its experts, without gradients.
   engine::Tensor logits(const engine::Tensor& images);
 

@@ -1,6 +1,9 @@
 #include "ride/metrics/loss_meter.h"
 
 #include <algorithm>
+#include <sstream>
+
+#include "engine/core/error.h"
 
 namespace ride {
 
@@ -23,6 +26,23 @@ std::vector<std::pair<std::string, double>> LossMeter::parts() const {
   std::vector<std::pair<std::string, double>> means;
   for (const Sum& part : parts_) means.emplace_back(part.name, part.mean());
   return means;
+}
+
+// A line "name sum samples" each, the total first.
+std::string LossMeter::text() const {
+  std::string text = fmt::format("{} {} {}\n", total_.name, total_.value, total_.samples);
+  for (const Sum& part : parts_) text += fmt::format("{} {} {}\n", part.name, part.value, part.samples);
+  return text;
+}
+
+LossMeter LossMeter::from_text(const std::string& text) {
+  LossMeter meter;
+  std::istringstream lines(text);
+  lines >> meter.total_.name >> meter.total_.value >> meter.total_.samples;
+  for (Sum part; lines >> part.name >> part.value >> part.samples;) meter.parts_.push_back(part);
+  engine::check(meter.text() == text, "loss_meter", "\"{}\" is no list of sums: expected lines \"name sum samples\"",
+                text);
+  return meter;
 }
 
 }  // namespace ride

@@ -14,8 +14,14 @@ class LossMeter {
   void add(const LossValue& loss, int64_t samples);
 
   double mean() const;  // of the total; 0 before the first sample
+  int64_t samples() const { return total_.samples; }
   // Parts in the order in which they first came, averaged over the samples of the batches that had them.
   std::vector<std::pair<std::string, double>> parts() const;
+
+  // The sums as text, for a checkpoint; from_text gives a meter back that goes on with the same bits. It throws for
+  // other text.
+  std::string text() const;
+  static LossMeter from_text(const std::string& text);
 
  private:
   struct Sum {

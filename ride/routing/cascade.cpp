@@ -1,6 +1,5 @@
 #include "ride/routing/cascade.h"
 
-#include <algorithm>
 #include <numeric>
 
 #include "engine/autograd/grad_mode.h"
@@ -64,9 +63,7 @@ std::vector<int64_t> rows_of(const std::vector<int64_t>& alive, const std::vecto
 CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& assignment, const Tensor& images,
                       const CascadeOptions& options) {
   const engine::NoGradGuard no_grad;
-  const int64_t experts =
-      std::min(options.max_experts.value_or(assignment.options().experts), assignment.options().experts);
-  engine::check(experts >= 1, "cascade", "max_experts is {}, expected >= 1", experts);
+  const int64_t experts = assignment.options().experts;
 
   std::vector<int64_t> alive(images.size(0));  // rows of the batch still under way
   std::iota(alive.begin(), alive.end(), 0);

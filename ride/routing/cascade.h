@@ -2,7 +2,6 @@
 // does not reach are not computed for it (paper section 3.3).
 #pragma once
 #include <functional>
-#include <optional>
 
 #include "engine/core/tensor.h"
 #include "ride/routing/expert_assignment.h"
@@ -30,7 +29,6 @@ struct CascadeOptions {
   // paper: heads see the last expert's own logits, it goes on when the probability >= threshold.
   Variant variant = Variant::reference;
   double threshold = 0.5;
-  std::optional<int64_t> max_experts = {};  // stops everything after this many; none: all the assignment was made for
 };
 
 struct CascadeResult {

@@ -22,7 +22,6 @@ TEST_CASE("run folder: its files stand where the convention says") {
   CHECK(std::filesystem::is_directory(temporary / "runs/first/checkpoints"));
   CHECK(std::filesystem::is_directory(temporary / "runs/first/figures"));
   CHECK(run.checkpoint("last") == temporary / "runs/first/checkpoints/last.safetensors");
-  CHECK(run.figure("classes.png") == temporary / "runs/first/figures/classes.png");
   run.write_recipe("seed = 1\n");
   CHECK(engine::read_text(temporary / "runs/first/recipe.toml") == "seed = 1\n");
   run.log("epoch 1 done");
@@ -86,16 +85,33 @@ TEST_CASE("run folder: a new run in an old folder starts its logs anew and keeps
     RunFolder old(folder, quiet);
     old.log("old");
     old.metrics(1, 0, {});
+    CHECK(old.last_good_checkpoint() == "no checkpoint was written yet");
     engine::write_text_atomically(old.checkpoint("last"), "weights");
+    engine::write_text_atomically(old.checkpoint("best"), "best weights");
+    CHECK(old.last_good_checkpoint() == "the last good checkpoint is " + old.checkpoint("last"));
     CHECK(checkpoint_to_resume("auto", folder) == old.checkpoint("last"));
   }
   const RunFolder run(folder, quiet);
   CHECK(engine::read_text(run.file("train.log")).empty());
   CHECK(engine::read_text(run.file("metrics.jsonl")).empty());
   CHECK(engine::read_text(run.checkpoint("previous")) == "weights");
+  CHECK(engine::read_text(run.checkpoint("previous-best")) == "best weights");
+  CHECK_FALSE(std::filesystem::exists(run.checkpoint("best")));
   CHECK(checkpoint_to_resume("auto", folder).empty());
   CHECK(checkpoint_to_resume("", folder).empty());
   CHECK(checkpoint_to_resume("x.safetensors", folder) == "x.safetensors");
+}
+
+TEST_CASE("run folder: it knows the checkpoints of its own run, by whatever path") {
+  const TemporaryFolder temporary;
+  const RunFolder run(temporary / "runs/first", quiet);
+  CHECK(is_run_of(temporary / "runs/first", run.checkpoint("last")));
+  CHECK(is_run_of(temporary / "runs/./first/", temporary / "runs/../runs/first/checkpoints/best.safetensors"));
+  CHECK(is_run_of(temporary / "runs/first", temporary / "runs/first/weights.safetensors"));
+  std::filesystem::create_directory_symlink(temporary / "runs/first", temporary / "link");
+  CHECK(is_run_of(temporary / "link", run.checkpoint("last")));
+  CHECK_FALSE(is_run_of(temporary / "runs/second", run.checkpoint("last")));
+  CHECK_FALSE(is_run_of(temporary / "runs", run.checkpoint("last")));
 }
 
 TEST_CASE("run folder: a place that can't hold one is an error with its path") {

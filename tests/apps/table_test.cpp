@@ -22,13 +22,7 @@ TEST_CASE("table: first column left, the others right, no trailing blanks") {
   CHECK_THROWS_AS(table.add({"one"}), engine::Error);
 }
 
-TEST_CASE("table: numbers") {
+TEST_CASE("table: percent") {
   CHECK(percent(1) == "100.0");
   CHECK(percent(0.12345, 2) == "12.35");
-  CHECK(grouped(0) == "0");
-  CHECK(grouped(999) == "999");
-  CHECK(grouped(1000) == "1,000");
-  CHECK(grouped(783856) == "783,856");
-  CHECK(grouped(-1234567) == "-1,234,567");
-  CHECK(grouped(-123) == "-123");
 }

@@ -144,3 +144,22 @@ TEST_CASE("mean losses weigh batches by their samples") {
   CHECK(meter.parts()[0].second == Approx(5));
   CHECK(meter.parts()[1].second == Approx(-1.5));
 }
+
+TEST_CASE("a loss meter read back from its text goes on with the same bits") {
+  const auto third = [](double value) {
+    return LossValue{.total = Tensor::scalar(value / 3, engine::DType::f64),
+                     .parts = {{"individual", Tensor::scalar(value / 7, engine::DType::f64)}}};
+  };
+  LossMeter whole;
+  for (int i = 1; i <= 10; ++i) whole.add(third(i * 1e-3), 128);
+  LossMeter half;
+  for (int i = 1; i <= 5; ++i) half.add(third(i * 1e-3), 128);
+  half = LossMeter::from_text(half.text());
+  for (int i = 6; i <= 10; ++i) half.add(third(i * 1e-3), 128);
+  CHECK(half.mean() == whole.mean());
+  CHECK(half.parts() == whole.parts());
+  CHECK(half.samples() == 1280);
+  CHECK(LossMeter::from_text(LossMeter().text()).samples() == 0);
+  for (const char* bad : {"", "loss 1 2", "loss 1 2\nindividual x 2\n", "loss 1 2\nindividual 1\n"})
+    CHECK(error_of([&] { LossMeter::from_text(bad); }).find("is no list of sums") != std::string::npos);
+}
