@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, builds and tests everything: formatting, include rules, every test program, every end-to-end script.
+# Sets up, builds and tests everything: formatting, include rules, every test program, the programs of apps/, scripts.
 # The last line is `N passed, N failed`, with `, N skipped` where there are any; the exit status is 1 if one failed.
 set -uo pipefail
 # shellcheck source=apps/env.sh
@@ -64,6 +64,27 @@ run_program() {
   fi
 }
 
+# run_unittests NAME FOLDER: Python's unittest in FOLDER; each of its tests counts.
+run_unittests() {
+  local name=$1 log="$scratch/$1.log" status=0 total absent broken test_name
+  printf -- '---- %s\n' "$name"
+  PYTHONDONTWRITEBYTECODE=1 RIDE_BUILD="$build" timeout "$limit" "$venv/bin/python" -m unittest discover --verbose \
+    -s "$2" -p '*_test.py' 2>&1 | tee "$log" || status=$?
+  total=$(sed -En 's/^Ran ([0-9]+) tests? in .*/\1/p' "$log")
+  if [[ -z $total ]]; then
+    fail "$name (exit status $status, no summary)"
+    return
+  fi
+  # A test with several broken subtests is one failed test.
+  mapfile -t broken < <(sed -En 's/^(FAIL|ERROR): ([^ ]+ \([^)]*\)).*/\2/p' "$log" | sort -u)
+  mapfile -t absent < <(sed -En 's/^(.*) \.\.\. skipped (.*)$/\1: \2/p' "$log")
+  passed=$((passed + total - ${#broken[@]} - ${#absent[@]}))
+  skipped=$((skipped + ${#absent[@]}))
+  for test_name in "${absent[@]}"; do skips+=("$name: $test_name"); done
+  for test_name in "${broken[@]}"; do fail "$name: $test_name"; done
+  if [[ $status -ne 0 && ${#broken[@]} -eq 0 ]]; then fail "$name (exit status $status)"; fi
+}
+
 # The sources under version control, or all of them where this is no clone.
 # shellcheck disable=SC2317  # called through bash -c
 format_check() {
@@ -103,6 +124,7 @@ passed=$((passed + 1))
 while IFS=$'\t' read -r name program; do
   run_program "$name" "$program" </dev/null
 done < <(test_programs)
+run_unittests programs tests/apps </dev/null
 for script in tests/*.sh; do
   [[ $script == tests/run.sh ]] || run_one "$(basename "$script" .sh)" bash "$script" </dev/null
 done

@@ -30,22 +30,25 @@ def fill(shape, key, low, high):
     return torch.from_numpy(values.reshape(shape)).double()
 
 
+def bounds(name, tensor):
+    """Between which values a tensor of the state dict is filled."""
+    if tensor.dim() == 4:  # convolution: about He's variance
+        bound = (6.0 / tensor[0].numel()) ** 0.5
+        return -bound, bound
+    if tensor.dim() == 2:
+        return -0.5, 0.5
+    if name.endswith("running_var") or ("bn" in name and name.endswith("weight")):
+        return 0.5, 1.5
+    return -0.1, 0.1
+
+
 def fill_net(net):
     """Values for every tensor of the state dict, keyed by its place in it."""
     place = 0
     for name, tensor in net.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
-        if tensor.dim() == 4:  # convolution: about He's variance
-            bound = (6.0 / tensor[0].numel()) ** 0.5
-            values = fill(tensor.shape, place, -bound, bound)
-        elif tensor.dim() == 2:
-            values = fill(tensor.shape, place, -0.5, 0.5)
-        elif name.endswith("running_var") or ("bn" in name and name.endswith("weight")):
-            values = fill(tensor.shape, place, 0.5, 1.5)
-        else:
-            values = fill(tensor.shape, place, -0.1, 0.1)
-        tensor.copy_(values)
+        tensor.copy_(fill(tensor.shape, place, *bounds(name, tensor)))
         place += 1
 
 
@@ -120,19 +123,24 @@ def run(net, prefix, gradients, buffers):
     return {f"{prefix}.{name}": tensor.float().contiguous() for name, tensor in out.items()}
 
 
-ride = run(
-    Net(experts=2, planes=24, cosine=True),
-    "ride2",
-    ["conv1.weight", "layer1.0.bn1.weight", "layer2s.0.0.conv1.weight", "layer2s.1.0.conv1.weight",
-     "layer3s.0.0.bn2.bias", "layer3s.1.4.conv2.weight", "linears.0.weight", "linears.1.weight"],
-    ["bn1.running_mean", "layer2s.0.0.bn1.running_var", "layer3s.1.4.bn2.running_mean"],
-)
-plain = run(
-    Net(experts=1, planes=32, cosine=False),
-    "resnet32",
-    ["conv1.weight", "layer2.0.conv1.weight", "layer3.4.bn2.weight", "linear.weight", "linear.bias"],
-    ["layer1.4.bn2.running_var", "layer3.0.bn1.running_mean"],
-)
-path = Path(__file__).parent / "models.safetensors"
-save_file(ride | plain, path)
-print(f"{path.name}: {path.stat().st_size} bytes, losses {float(ride['ride2.loss'])} {float(plain['resnet32.loss'])}")
+def main():
+    ride = run(
+        Net(experts=2, planes=24, cosine=True),
+        "ride2",
+        ["conv1.weight", "layer1.0.bn1.weight", "layer2s.0.0.conv1.weight", "layer2s.1.0.conv1.weight",
+         "layer3s.0.0.bn2.bias", "layer3s.1.4.conv2.weight", "linears.0.weight", "linears.1.weight"],
+        ["bn1.running_mean", "layer2s.0.0.bn1.running_var", "layer3s.1.4.bn2.running_mean"],
+    )
+    plain = run(
+        Net(experts=1, planes=32, cosine=False),
+        "resnet32",
+        ["conv1.weight", "layer2.0.conv1.weight", "layer3.4.bn2.weight", "linear.weight", "linear.bias"],
+        ["layer1.4.bn2.running_var", "layer3.0.bn1.running_mean"],
+    )
+    path = Path(__file__).parent / "models.safetensors"
+    save_file(ride | plain, path)
+    print(f"{path.name}: {path.stat().st_size} bytes, losses {float(ride['ride2.loss'])} {float(plain['resnet32.loss'])}")
+
+
+if __name__ == "__main__":
+    main()
