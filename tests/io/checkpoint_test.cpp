@@ -92,4 +92,3 @@ TEST_CASE("load_state: one error lists every name that doesn't fit, and nothing 
     CHECK_MESSAGE(contains(error, part), part << " in " << error);
   CHECK(fits.to<float>() == std::vector<float>(2, 0));
 }
-
