@@ -81,11 +81,7 @@ Routing::Routing(const ride::Recipe& recipe, const Options& options)
       state_(resumed_.empty() ? apps::TrainingState{} : apps::resume_training(resumed_, recipe, weights(), optimizer_)),
       folder_(options.out, {.resume_step = resumed_.empty() ? std::nullopt : std::optional(state_.step)}) {
   trained_.model->freeze();
-  folder_.write_recipe(ride::to_toml(recipe));
-  folder_.write_run(apps::run_info(recipe));
-  folder_.log(data_.summary());
-  if (!resumed_.empty())
-    folder_.log(fmt::format("resumed {} at epoch {} step {}", resumed_, state_.epoch + 1, state_.step));
+  apps::begin_run(folder_, recipe, data_.summary(), {.checkpoint = resumed_, .state = state_});
 }
 
 int Routing::run() {

@@ -24,7 +24,24 @@ std::vector<std::string> command_line() {
   return words;
 }
 
+RunInfo run_info(const ride::Recipe& recipe) {
+  return {.command = command_line(),
+          .seed = recipe.seed,
+          .device = "cpu",
+          .threads = engine::num_threads(),
+          .versions = {}};
+}
+
 }  // namespace
+
+void begin_run(RunFolder& folder, const ride::Recipe& recipe, const std::string& data_summary, const Resumed& resumed) {
+  folder.write_recipe(ride::to_toml(recipe));
+  folder.write_run(run_info(recipe));
+  folder.log(data_summary);
+  if (!resumed.checkpoint.empty())
+    folder.log(
+        fmt::format("resumed {} at epoch {} step {}", resumed.checkpoint, resumed.state.epoch + 1, resumed.state.step));
+}
 
 std::string epoch_line(const ride::Recipe& recipe, const TrainingState& state, const EpochReport& report,
                        const std::optional<Evaluation>& test) {
@@ -58,14 +75,6 @@ std::string metrics_table(const std::vector<std::pair<std::string, ride::Metrics
     table.add({name, cell(m.accuracy), cell(m.many.accuracy), cell(m.medium.accuracy), cell(m.few.accuracy),
                cell(m.top5), cell(m.balanced), m.experts_used ? fmt::format("{:.2f}", *m.experts_used) : "-"});
   return table.str();
-}
-
-RunInfo run_info(const ride::Recipe& recipe) {
-  return {.command = command_line(),
-          .seed = recipe.seed,
-          .device = "cpu",
-          .threads = engine::num_threads(),
-          .versions = {}};
 }
 
 ride::Description describe_model(ride::ResNetCifar& model, const ride::Recipe& recipe) {

@@ -13,6 +13,14 @@
 
 namespace apps {
 
+// Where a run goes on from.
+struct Resumed {
+  std::string checkpoint;  // empty: it is new
+  TrainingState state = {};
+};
+// Records in a run's folder what it is: the recipe, the command, the data, and the checkpoint it goes on from.
+void begin_run(RunFolder& folder, const ride::Recipe& recipe, const std::string& data_summary, const Resumed& resumed);
+
 // What an epoch took, besides what TrainingState knows of it.
 struct EpochReport {
   double lr = 0;
@@ -30,8 +38,6 @@ std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& s
 
 // One row per named result: all, many, medium, few, top-5, balanced, experts used (where counted).
 std::string metrics_table(const std::vector<std::pair<std::string, ride::Metrics>>& results);
-
-RunInfo run_info(const ride::Recipe& recipe);
 
 // The model's cost for one image of the recipe's size, and with several experts for each number of them.
 ride::Description describe_model(ride::ResNetCifar& model, const ride::Recipe& recipe);
