@@ -2,8 +2,6 @@
 // be compiled for this instruction set too, and the linker could hand them to code that runs on any machine.
 #include "engine/cpu/row_kernels.h"
 
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
 #define TEXT_(a) #a
 #define TEXT(a) TEXT_(a)
 
@@ -140,8 +138,6 @@ void sgd(float* __restrict p, const float* __restrict g, float* __restrict v, in
 
 }  // namespace
 
-extern const RowKernels JOIN(row_kernels_, RIDE_ISA);
-const RowKernels JOIN(row_kernels_, RIDE_ISA) = {TEXT(RIDE_ISA), add, sums, normalize, backward_sums,
-                                                 backward_input, sgd};
+const RowKernels RIDE_ISA::row_kernels = {TEXT(RIDE_ISA), add, sums, normalize, backward_sums, backward_input, sgd};
 
 }  // namespace engine::cpu

@@ -1,7 +1,9 @@
 // The f32 loops where most of the memory traffic of training goes, over plain pointers. One source (row_kernels.cpp) is
-// compiled once per instruction set; row_kernels() picks the best one this processor has.
+// compiled once per instruction set; row_kernels() is the best one this processor has.
 #pragma once
 #include <cstdint>
+
+#include "engine/cpu/isa.h"
 
 namespace engine::cpu {
 
@@ -27,12 +29,6 @@ struct RowKernels {
   void (*sgd)(float* p, const float* g, float* v, int64_t n, float lr, float momentum, float decay, bool nesterov);
 };
 
-const RowKernels& row_kernels();
-
-extern const RowKernels row_kernels_baseline;
-#if defined(__x86_64__)
-extern const RowKernels row_kernels_avx2;
-extern const RowKernels row_kernels_avx512;
-#endif
+RIDE_PER_ISA(RowKernels, row_kernels)
 
 }  // namespace engine::cpu

@@ -24,13 +24,8 @@ Floats random_floats(int64_t n, uint64_t stream) {
 }
 
 std::vector<const RowKernels*> available() {
-  std::vector<const RowKernels*> sets = {&row_kernels_baseline};
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&row_kernels_avx2);
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw"))
-    sets.push_back(&row_kernels_avx512);
-#endif
+  std::vector<const RowKernels*> sets;
+  row_kernels_per_isa.for_each([&](const RowKernels& kernels) { sets.push_back(&kernels); });
   return sets;
 }
 
