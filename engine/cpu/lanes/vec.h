@@ -39,11 +39,29 @@ typedef uint16_t H __attribute__((vector_size(width * 2), may_alias));
 using bf16 = uint16_t;  // bits of a bfloat16 in memory
 
 RIDE_INLINE V zero() { return V{}; }
-RIDE_INLINE V all(float x) { return V{} + x; }
+#if RIDE_VECTOR_WIDTH == 16
+RIDE_INLINE V all(float x) { return V{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+#elif RIDE_VECTOR_WIDTH == 8
+RIDE_INLINE V all(float x) { return V{x, x, x, x, x, x, x, x}; }
+#else
+RIDE_INLINE V all(float x) { return V{x, x, x, x}; }
+#endif
 RIDE_INLINE V max(V a, V b) { return a > b ? a : b; }
 
 RIDE_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 RIDE_INLINE void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
+// From an address of any alignment.
+RIDE_INLINE V loadu(const float* p) {
+  typedef float Unaligned __attribute__((vector_size(width * 4), may_alias, aligned(4)));
+  return *reinterpret_cast<const Unaligned*>(p);
+}
+// The first `count` floats at p, zeros for the rest.
+RIDE_INLINE V load_some(const float* p, int64_t count) {
+  if (count >= width) return loadu(p);
+  float some[width] = {};
+  for (int64_t i = 0; i < count; ++i) some[i] = p[i];
+  return loadu(some);
+}
 
 // bfloat16 is the upper half of a float.
 RIDE_INLINE V load(const bf16* p) {
@@ -60,6 +78,44 @@ RIDE_INLINE float sum(V v) {
   float total = 0;
   for (int i = 0; i < width; ++i) total += v[i];
   return total;
+}
+
+// to[i] += the sum of v[i]'s lanes, i < 4: two rounds of pairwise sums leave the four totals side by side, once for
+// each quarter of a vector.
+RIDE_INLINE void add_sums(const V (&v)[4], float* to) {
+  typedef float Q __attribute__((vector_size(16), aligned(4), may_alias));
+#if RIDE_VECTOR_WIDTH == 16
+#define RIDE_EVEN(a, b) __builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30)
+#define RIDE_ODD(a, b) __builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31)
+#define RIDE_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define RIDE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#elif RIDE_VECTOR_WIDTH == 8
+#define RIDE_EVEN(a, b) __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define RIDE_ODD(a, b) __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#define RIDE_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define RIDE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#else
+#define RIDE_EVEN(a, b) __builtin_shufflevector(a, b, 0, 4, 2, 6)
+#define RIDE_ODD(a, b) __builtin_shufflevector(a, b, 1, 5, 3, 7)
+#define RIDE_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
+#define RIDE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
+#endif
+  const V a = RIDE_EVEN(v[0], v[1]) + RIDE_ODD(v[0], v[1]), b = RIDE_EVEN(v[2], v[3]) + RIDE_ODD(v[2], v[3]);
+  const V c = RIDE_LOW(a, b) + RIDE_HIGH(a, b);
+#undef RIDE_EVEN
+#undef RIDE_ODD
+#undef RIDE_LOW
+#undef RIDE_HIGH
+  Q total = *reinterpret_cast<const Q*>(to);
+#if RIDE_VECTOR_WIDTH == 16
+  total += __builtin_shufflevector(c, c, 0, 1, 2, 3) + __builtin_shufflevector(c, c, 4, 5, 6, 7) +
+           (__builtin_shufflevector(c, c, 8, 9, 10, 11) + __builtin_shufflevector(c, c, 12, 13, 14, 15));
+#elif RIDE_VECTOR_WIDTH == 8
+  total += __builtin_shufflevector(c, c, 0, 1, 2, 3) + __builtin_shufflevector(c, c, 4, 5, 6, 7);
+#else
+  total += c;
+#endif
+  *reinterpret_cast<Q*>(to) = total;
 }
 
 }  // namespace engine::cpu::lanes::RIDE_ISA

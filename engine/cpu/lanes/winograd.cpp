@@ -1,0 +1,119 @@
+#include "engine/cpu/lanes/winograd.h"
+
+#include <cstring>
+
+#include "engine/core/parallel.h"
+#include "engine/cpu/lanes/plan.h"
+#include "engine/cpu/lanes/winograd_kernels.h"
+
+namespace engine::cpu::lanes {
+namespace {
+
+constexpr int64_t points = 36;
+
+// How a convolution of C to K channels is cut into units of work: runs of tiles of one group, whose transforms, of 36
+// values a tile, pixel lane and channel, are to stay in `share` of the second-level cache.
+struct Plan {
+  Plane plane;
+  int64_t filters, groups, tiles, tiles_at_once, units_of_group;
+
+  Plan(const Tensor& x, int64_t filters, double share)
+      : plane{x.size(1), x.size(2), x.size(3)}, filters(filters), groups((x.size(0) + lanes - 1) / lanes) {
+    tiles = (plane.height + 3) / 4 * ((plane.width + 3) / 4);
+    const int64_t bytes = points * 64 * (plane.channels + filters);
+    tiles_at_once =
+        std::clamp<int64_t>(static_cast<int64_t>(share * static_cast<double>(cache_bytes())) / bytes, 1, tiles);
+    units_of_group = (tiles + tiles_at_once - 1) / tiles_at_once;
+  }
+  int64_t units() const { return groups * units_of_group; }
+  // Calls f(group, its tiles) for the units [begin, end).
+  template <class F>
+  void for_units(int64_t begin, int64_t end, F&& f) const {
+    for (; begin < end; ++begin) {
+      const int64_t unit = begin % units_of_group;
+      f(begin / units_of_group, Range{tiles * unit / units_of_group, tiles * (unit + 1) / units_of_group});
+    }
+  }
+  int64_t group_size(int64_t channels) const { return channels * plane.height * plane.width * lanes; }
+};
+
+Tensor floats(int64_t count) { return Tensor::empty({count}); }
+
+// The passes for x's dtype, called as f(passes, storage type tag).
+template <class F>
+void with_passes(const Tensor& x, F&& f) {
+  if (x.dtype() == DType::f32)
+    f(winograd_kernels().f32, float{});
+  else
+    f(winograd_kernels().bf16, uint16_t{});
+}
+
+Tensor convolve(const Tensor& x, const Tensor& w, int64_t filters, bool flipped) {
+  const WinogradKernels& kernels = winograd_kernels();
+  const int64_t channels = x.size(1);
+  const Tensor weights = floats(points * filters * channels);
+  parallel_for(kernels.block_count(filters), 1, [&](int64_t begin, int64_t end) {
+    kernels.transform_weights(w.data<float>(), filters, channels, flipped, {begin, end}, weights.data<float>());
+  });
+  Tensor y = Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
+  const Plan plan(x, filters, 0.75);
+  with_passes(x, [&](const auto& passes, auto type) {
+    using T = decltype(type);
+    const T* from = reinterpret_cast<const T*>(x.raw());
+    T* to = reinterpret_cast<T*>(y.raw());
+    parallel_for(plan.units(), 1, [&](int64_t begin, int64_t end) {
+      const Tensor scratch = floats(kernels.scratch(plan.plane, filters, plan.tiles_at_once));
+      plan.for_units(begin, end, [&](int64_t group, Range tiles) {
+        passes.forward(from + group * plan.group_size(channels), plan.plane, weights.data<float>(), filters, tiles,
+                       scratch.data<float>(), to + group * plan.group_size(filters));
+      });
+    });
+  });
+  count_convolution(y, x.size(1) * 9, {&x, &w, &y});
+  return y;
+}
+
+}  // namespace
+
+bool winograd_covers(const Shape& w, const Conv2dOptions& o) {
+  return w[2] == 3 && w[3] == 3 && o.stride == Pair(1) && o.padding == Pair(1) && o.dilation == Pair(1) &&
+         o.groups == 1;
+}
+
+Tensor winograd_forward(const Tensor& x, const Tensor& w) { return convolve(x, w, w.size(0), false); }
+
+Tensor winograd_backward_input(const Tensor& dy, const Tensor& w) { return convolve(dy, w, w.size(1), true); }
+
+// Every thread sums the products of its units; then the threads' sums are added up in order.
+Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x) {
+  const WinogradKernels& kernels = winograd_kernels();
+  const int64_t channels = x.size(1), filters = dy.size(1), pairs = filters * channels;
+  const Plan plan(x, filters, 1.5);
+  const int64_t pieces = std::min<int64_t>(num_threads(), plan.units());
+  const Tensor products = floats(pieces * points * pairs);
+  with_passes(x, [&](const auto& passes, auto type) {
+    using T = decltype(type);
+    const T *px = reinterpret_cast<const T*>(x.raw()), *pdy = reinterpret_cast<const T*>(dy.raw());
+    parallel_for(pieces, 1, [&](int64_t piece, int64_t end) {
+      const Tensor scratch = floats(kernels.scratch(plan.plane, filters, plan.tiles_at_once));
+      for (; piece < end; ++piece) {
+        float* sums = products.data<float>() + piece * points * pairs;
+        std::memset(sums, 0, static_cast<std::size_t>(points * pairs) * sizeof(float));
+        plan.for_units(plan.units() * piece / pieces, plan.units() * (piece + 1) / pieces,
+                       [&](int64_t group, Range tiles) {
+                         passes.backward_weight(px + group * plan.group_size(channels), plan.plane,
+                                                pdy + group * plan.group_size(filters), filters, tiles,
+                                                scratch.data<float>(), sums);
+                       });
+      }
+    });
+  });
+  Tensor dw = Tensor::empty({filters, channels, 3, 3});
+  parallel_for(pairs, 256, [&](int64_t begin, int64_t end) {
+    kernels.untransform_weights(products.data<float>(), pieces, filters, channels, {begin, end}, dw.data<float>());
+  });
+  count_convolution(dy, channels * 9, {&x, &dy, &dw});
+  return dw;
+}
+
+}  // namespace engine::cpu::lanes

@@ -1,0 +1,48 @@
+// Winograd's F(4x4, 3x3) over sixteen-image groups: the three directions of a 3x3 convolution with stride 1 and padding
+// 1, compiled once per instruction set. winograd.h plans them and README.md explains them.
+//
+// Position p = 6 i + j is one of the 36 points of a transformed 6x6 tile. Tiles are numbered row by row over the output
+// image.
+#pragma once
+#include <cstdint>
+
+#include "engine/cpu/isa.h"
+
+namespace engine::cpu::lanes {
+
+// A group's images: `channels` planes of height x width pixels of sixteen values.
+struct Plane {
+  int64_t channels, height, width;
+};
+struct Range {
+  int64_t begin, end;
+};
+
+template <class T>
+struct WinogradPasses {
+  // y (filters) = w (*) x (channels), on the given output tiles of one group. `weights` as transform_weights leaves
+  // them, `scratch` of forward_scratch() floats.
+  void (*forward)(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, float* scratch, T* y);
+  // products[p] += sum over the tiles of (transformed dy) (transformed x)^T, (36, filters, channels).
+  void (*backward_weight)(const T* x, Plane in, const T* dy, int64_t filters, Range tiles, float* scratch,
+                          float* products);
+};
+
+struct WinogradKernels {
+  int64_t (*block_count)(int64_t filters);  // blocks that forward takes the filters in
+  // Floats of scratch that a pass over that many tiles needs.
+  int64_t (*scratch)(Plane in, int64_t filters, int64_t tiles);
+  // U = G w G^T of w (filters, channels, 3, 3) in forward's order, 36 filters channels floats; one range of blocks.
+  // With `flipped` U is that of backward-data: w is (channels, filters, 3, 3), and rotated by half a turn.
+  void (*transform_weights)(const float* w, int64_t filters, int64_t channels, bool flipped, Range blocks, float* out);
+  // dw = G^T (sum of the `pieces` products) G of a range of the filters channels pairs.
+  void (*untransform_weights)(const float* products, int64_t pieces, int64_t filters, int64_t channels, Range pairs,
+                              float* dw);
+
+  WinogradPasses<float> f32;
+  WinogradPasses<uint16_t> bf16;
+};
+
+RIDE_PER_ISA(WinogradKernels, winograd_kernels)
+
+}  // namespace engine::cpu::lanes
