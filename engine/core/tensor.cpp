@@ -23,6 +23,14 @@ void for_each_offset(const Shape& shape, const Strides& strides, F&& f) {
   }
 }
 
+// The same for a tensor of shape (N, C, H, W) in batch_lanes.
+template <class F>
+void for_each_lane_offset(const Shape& shape, F&& f) {
+  const int64_t image = shape[1] * shape[2] * shape[3];
+  for (int64_t n = 0; n < shape[0]; ++n)
+    for (int64_t i = 0; i < image; ++i) f((n / images_per_group * image + i) * images_per_group + n % images_per_group);
+}
+
 bool same_layout(const Shape& shape, const Strides& a, const Strides& b) {
   for (int i = 0; i < shape.rank(); ++i)
     if (shape[i] != 1 && a[i] != b[i]) return false;
@@ -35,9 +43,11 @@ Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
   for (int64_t d : shape) check(d >= 0, "empty", "negative dimension in shape {}", shape);
   Tensor t;
   t.impl_ = std::make_shared<Impl>();
-  t.impl_->storage = std::make_shared<Storage>(shape.numel() * size_of(options.dtype), options.device);
+  t.impl_->batch_lanes = options.format == MemoryFormat::batch_lanes;
+  t.impl_->storage = std::make_shared<Storage>(
+      static_cast<std::size_t>(stored_elements(shape, options.format)) * size_of(options.dtype), options.device);
   t.impl_->shape = shape;
-  t.impl_->strides = strides_of(shape, options.format);
+  if (!t.impl_->batch_lanes) t.impl_->strides = strides_of(shape, options.format);
   t.impl_->dtype = options.dtype;
   return t;
 }
@@ -49,10 +59,16 @@ Tensor Tensor::zeros(const Shape& shape, TensorOptions options) {
 }
 
 Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
-  Tensor t = empty(shape, options);
+  const bool lanes = options.format == MemoryFormat::batch_lanes;
+  Tensor t = lanes ? zeros(shape, options) : empty(shape, options);
   dispatch_all(options.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    std::fill_n(t.data<T>(), t.numel(), static_cast<T>(static_cast<Compute<T>>(value)));
+    const T element = static_cast<T>(static_cast<Compute<T>>(value));
+    T* data = t.data<T>();
+    if (lanes)
+      for_each_lane_offset(shape, [&](int64_t offset) { data[offset] = element; });
+    else
+      std::fill_n(data, t.numel(), element);
   });
   return t;
 }
@@ -75,11 +91,14 @@ Tensor Tensor::from(const std::vector<T>& values, const Shape& shape) {
 }
 
 bool Tensor::is_dense(MemoryFormat format) const {
+  if (impl_->batch_lanes || format == MemoryFormat::batch_lanes)
+    return impl_->batch_lanes && format == MemoryFormat::batch_lanes;
   if (format == MemoryFormat::channels_last && rank() != 4) return false;
   return numel() == 0 || same_layout(shape(), strides(), strides_of(shape(), format));
 }
 
 MemoryFormat Tensor::format() const {
+  if (impl_->batch_lanes) return MemoryFormat::batch_lanes;
   return !is_contiguous() && is_dense(MemoryFormat::channels_last) ? MemoryFormat::channels_last
                                                                    : MemoryFormat::contiguous;
 }
@@ -99,13 +118,17 @@ std::vector<T> Tensor::to() const {
   dispatch_all(dtype(), [&](auto tag) {
     using S = typename decltype(tag)::type;
     const S* source = data<S>();
-    for_each_offset(shape(), strides(),
-                    [&](int64_t offset) { out.push_back(static_cast<T>(static_cast<Compute<S>>(source[offset]))); });
+    auto take = [&](int64_t offset) { out.push_back(static_cast<T>(static_cast<Compute<S>>(source[offset]))); };
+    if (impl_->batch_lanes)
+      for_each_lane_offset(shape(), take);
+    else
+      for_each_offset(shape(), strides(), take);
   });
   return out;
 }
 
 Tensor Tensor::as_strided(const Shape& shape, const Strides& strides, int64_t offset) const {
+  if (impl_->batch_lanes) no_strides();
   Tensor view;
   view.impl_ = std::make_shared<Impl>();
   view.impl_->storage = impl_->storage;
@@ -116,6 +139,22 @@ Tensor Tensor::as_strided(const Shape& shape, const Strides& strides, int64_t of
   return view;
 }
 
+Tensor Tensor::detach() const {
+  Tensor same;
+  same.impl_ = std::make_shared<Impl>(*impl_);
+  same.impl_->autograd = nullptr;
+  return same;
+}
+
+Tensor Tensor::groups() const {
+  check(impl_->batch_lanes, "groups", "only a batch_lanes tensor lies in groups, this is {}", str());
+  Tensor memory = detach();
+  memory.impl_->batch_lanes = false;
+  memory.impl_->shape = groups_of(shape());
+  memory.impl_->strides = contiguous_strides(memory.shape());
+  return memory;
+}
+
 std::string Tensor::str() const {
   if (!defined()) return "undefined";
   return fmt::format("{} {} {} on {}", name(dtype()), shape(), name(format()), name(device()));
@@ -124,6 +163,8 @@ std::string Tensor::str() const {
 void Tensor::wrong_type(DType asked) const {
   fail("tensor", "holds {}, asked for {} elements: cast first", name(dtype()), name(asked));
 }
+
+void Tensor::no_strides() const { fail("tensor", "{} has no strides: contiguous() gives a tensor that has", str()); }
 
 std::string conversion_name(const Tensor& x, DType dtype, MemoryFormat format) {
   if (x.dtype() != dtype) return fmt::format("convert {} -> {}", name(x.dtype()), name(dtype));

@@ -38,7 +38,12 @@ class Tensor {
   // --- what it is -----------------------------------------------------------------------------------------------
   bool defined() const { return impl_ != nullptr; }
   const Shape& shape() const { return impl_->shape; }
-  const Strides& strides() const { return impl_->strides; }
+  // Throws for a tensor in batch_lanes, so that code for strided tensors never misreads one.
+  const Strides& strides() const {
+    if (impl_->batch_lanes) [[unlikely]]
+      no_strides();
+    return impl_->strides;
+  }
   int rank() const { return impl_->shape.rank(); }
   int64_t size(int axis) const { return impl_->shape.at(axis); }  // negative axes count from the end
   int64_t numel() const { return impl_->shape.numel(); }
@@ -49,11 +54,11 @@ class Tensor {
   bool is_contiguous() const { return is_dense(MemoryFormat::contiguous); }
   // True when the elements lie densely in `format` (strides of dimensions of size 1 don't count).
   bool is_dense(MemoryFormat format) const;
-  // channels_last where the elements lie so and not row-major too, contiguous otherwise.
+  // batch_lanes for such a tensor; channels_last where the elements lie so and not row-major too; contiguous otherwise.
   MemoryFormat format() const;
 
   // --- its elements ---------------------------------------------------------------------------------------------
-  // Pointer to the first element; throws when T is not the dtype.
+  // Pointer to the first element in memory; throws when T is not the dtype.
   template <class T>
   T* data() const {
     if (dtype_of<T> != impl_->dtype) wrong_type(dtype_of<T>);
@@ -67,10 +72,14 @@ class Tensor {
   // True when no other tensor, view or graph node holds this tensor's memory.
   bool is_unshared() const { return impl_.use_count() == 1 && impl_->storage.use_count() == 1; }
 
-  // A view of the same storage, `offset` elements after this tensor's start; not recorded by autograd.
+  // A view of the same storage, `offset` elements after this tensor's start; not recorded by autograd. Throws for
+  // batch_lanes.
   Tensor as_strided(const Shape& shape, const Strides& strides, int64_t offset = 0) const;
   // The same elements without history.
-  Tensor detach() const { return as_strided(shape(), strides()); }
+  Tensor detach() const;
+  // A batch_lanes tensor's memory as what it is, a contiguous (ceil(N/16), C, H, W, 16); not recorded by autograd. Who
+  // writes through it keeps the lanes of images that don't exist zero.
+  Tensor groups() const;
 
   // --- gradients (defined in engine/autograd) ---------------------------------------------------------------------
   bool requires_grad() const;
@@ -91,9 +100,11 @@ class Tensor {
     Shape shape;
     Strides strides;
     DType dtype = DType::f32;
+    bool batch_lanes = false;  // then `strides` is empty
     std::shared_ptr<AutogradMeta> autograd;
   };
   [[noreturn]] void wrong_type(DType asked) const;
+  [[noreturn]] void no_strides() const;
 
   std::shared_ptr<Impl> impl_;
 };
