@@ -1,6 +1,7 @@
 #include "engine/cpu/lanes/winograd.h"
 
 #include <cstring>
+#include <vector>
 
 #include "engine/core/parallel.h"
 #include "engine/cpu/lanes/plan.h"
@@ -11,27 +12,27 @@ namespace {
 
 constexpr int64_t points = 36;
 
-// How a convolution of C to K channels is cut into units of work: runs of tiles of one group, whose transforms, of 36
-// values a tile, pixel lane and channel, are to stay in `share` of the second-level cache.
+// How a convolution is cut into units of work: runs of tiles of one group, whose transforms, 36 values for each tile,
+// lane and transformed channel, should fit `share` of the second-level cache.
 struct Plan {
   Plane plane;
   int64_t filters, groups, tiles, tiles_at_once, units_of_group;
 
-  Plan(const Tensor& x, int64_t filters, double share)
+  Plan(const Tensor& x, int64_t filters, int64_t transformed, double share)
       : plane{x.size(1), x.size(2), x.size(3)}, filters(filters), groups((x.size(0) + lanes - 1) / lanes) {
     tiles = (plane.height + 3) / 4 * ((plane.width + 3) / 4);
-    const int64_t bytes = points * 64 * (plane.channels + filters);
+    const int64_t bytes = points * 64 * transformed;
     tiles_at_once =
         std::clamp<int64_t>(static_cast<int64_t>(share * static_cast<double>(cache_bytes())) / bytes, 1, tiles);
     units_of_group = (tiles + tiles_at_once - 1) / tiles_at_once;
   }
   int64_t units() const { return groups * units_of_group; }
-  // Calls f(group, its tiles) for the units [begin, end).
+  // Calls f(unit, its group, its tiles) for the units [begin, end).
   template <class F>
   void for_units(int64_t begin, int64_t end, F&& f) const {
-    for (; begin < end; ++begin) {
-      const int64_t unit = begin % units_of_group;
-      f(begin / units_of_group, Range{tiles * unit / units_of_group, tiles * (unit + 1) / units_of_group});
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t i = unit % units_of_group;
+      f(unit, unit / units_of_group, Range{tiles * i / units_of_group, tiles * (i + 1) / units_of_group});
     }
   }
   int64_t group_size(int64_t channels) const { return channels * plane.height * plane.width * lanes; }
@@ -48,27 +49,84 @@ void with_passes(const Tensor& x, F&& f) {
     f(winograd_kernels().bf16, uint16_t{});
 }
 
-Tensor convolve(const Tensor& x, const Tensor& w, int64_t filters, bool flipped) {
+// The moments of every unit, put together in their order.
+class MomentsOfUnits {
+ public:
+  MomentsOfUnits(const Plan& plan, int64_t images) : plan_(plan), images_(images) {
+    moments_.resize(static_cast<std::size_t>(plan.units() * plan.filters));
+    counts_.resize(static_cast<std::size_t>(plan.units()));
+  }
+  template <class T>
+  void take(const WinogradPasses<T>& passes, const T* y, int64_t group, int64_t unit, Range tiles) {
+    const Plane out{plan_.filters, plan_.plane.height, plan_.plane.width};
+    counts_[unit] =
+        passes.moments(y, out, tiles, std::min(lanes, images_ - group * lanes), moments_.data() + unit * plan_.filters);
+  }
+  // Chan, Golub & LeVeque (1979): the deviation of two samples from their common mean.
+  ChannelMoments total() const {
+    ChannelMoments out{floats(plan_.filters), floats(plan_.filters)};
+    for (int64_t k = 0; k < plan_.filters; ++k) {
+      double n = 0, mean = 0, deviation = 0;
+      for (int64_t unit = 0; unit < plan_.units(); ++unit) {
+        const Moments& m = moments_[unit * plan_.filters + k];
+        const double count = static_cast<double>(counts_[unit]), step = m.mean - mean;
+        n += count;
+        mean += step * count / n;
+        deviation += m.deviation + step * step * count * (n - count) / n;
+      }
+      out.mean.data<float>()[k] = static_cast<float>(mean);
+      out.variance.data<float>()[k] = static_cast<float>(deviation / n);
+    }
+    return out;
+  }
+
+ private:
+  const Plan& plan_;
+  int64_t images_;
+  std::vector<Moments> moments_;
+  std::vector<int64_t> counts_;
+};
+
+struct ConvolveOptions {
+  int64_t filters;
+  bool flipped = false;               // backward-data's weights
+  ChannelMoments* moments = nullptr;  // wanted where not null
+  Tensor bias = {}, residual = {};    // an epilogue where there is a bias
+  bool relu = false;
+};
+
+Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
   const WinogradKernels& kernels = winograd_kernels();
+  const int64_t filters = o.filters;
   const int64_t channels = x.size(1);
   const Tensor weights = floats(points * filters * channels);
-  parallel_for(kernels.block_count(filters), 1, [&](int64_t begin, int64_t end) {
-    kernels.transform_weights(w.data<float>(), filters, channels, flipped, {begin, end}, weights.data<float>());
+  parallel_for((channels + lanes - 1) / lanes, 1, [&](int64_t begin, int64_t end) {
+    kernels.transform_weights(w.data<float>(), filters, channels, o.flipped,
+                              {begin * lanes, std::min(channels, end * lanes)}, weights.data<float>());
   });
   Tensor y = Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
-  const Plan plan(x, filters, 0.75);
+  const Plan plan(x, filters, channels, 0.5);
+  MomentsOfUnits units(plan, x.size(0));
   with_passes(x, [&](const auto& passes, auto type) {
     using T = decltype(type);
     const T* from = reinterpret_cast<const T*>(x.raw());
     T* to = reinterpret_cast<T*>(y.raw());
+    const T* residual = o.residual.defined() ? reinterpret_cast<const T*>(o.residual.raw()) : nullptr;
     parallel_for(plan.units(), 1, [&](int64_t begin, int64_t end) {
-      const Tensor scratch = floats(kernels.scratch(plan.plane, filters, plan.tiles_at_once));
-      plan.for_units(begin, end, [&](int64_t group, Range tiles) {
+      const Tensor scratch = floats(kernels.forward_scratch(plan.plane, plan.tiles_at_once));
+      plan.for_units(begin, end, [&](int64_t unit, int64_t group, Range tiles) {
+        const int64_t at = group * plan.group_size(filters);
+        const Epilogue<T> epilogue{o.bias.defined() ? o.bias.data<float>() : nullptr,
+                                   residual ? residual + at : nullptr, o.relu,
+                                   std::min(lanes, x.size(0) - group * lanes)};
+        T* out = to + at;
         passes.forward(from + group * plan.group_size(channels), plan.plane, weights.data<float>(), filters, tiles,
-                       scratch.data<float>(), to + group * plan.group_size(filters));
+                       scratch.data<float>(), o.bias.defined() ? &epilogue : nullptr, out);
+        if (o.moments) units.take(passes, out, group, unit, tiles);
       });
     });
   });
+  if (o.moments) *o.moments = units.total();
   count_convolution(y, x.size(1) * 9, {&x, &w, &y});
   return y;
 }
@@ -80,27 +138,35 @@ bool winograd_covers(const Shape& w, const Conv2dOptions& o) {
          o.groups == 1;
 }
 
-Tensor winograd_forward(const Tensor& x, const Tensor& w) { return convolve(x, w, w.size(0), false); }
+Tensor winograd_forward(const Tensor& x, const Tensor& w, ChannelMoments* moments) {
+  return convolve(x, w, {.filters = w.size(0), .moments = moments});
+}
 
-Tensor winograd_backward_input(const Tensor& dy, const Tensor& w) { return convolve(dy, w, w.size(1), true); }
+Tensor winograd_forward_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual, bool relu) {
+  return convolve(x, w, {.filters = w.size(0), .bias = bias, .residual = residual, .relu = relu});
+}
+
+Tensor winograd_backward_input(const Tensor& dy, const Tensor& w) {
+  return convolve(dy, w, {.filters = w.size(1), .flipped = true});
+}
 
 // Every thread sums the products of its units; then the threads' sums are added up in order.
 Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x) {
   const WinogradKernels& kernels = winograd_kernels();
   const int64_t channels = x.size(1), filters = dy.size(1), pairs = filters * channels;
-  const Plan plan(x, filters, 1.5);
+  const Plan plan(x, filters, channels + filters, 1.5);
   const int64_t pieces = std::min<int64_t>(num_threads(), plan.units());
   const Tensor products = floats(pieces * points * pairs);
   with_passes(x, [&](const auto& passes, auto type) {
     using T = decltype(type);
     const T *px = reinterpret_cast<const T*>(x.raw()), *pdy = reinterpret_cast<const T*>(dy.raw());
     parallel_for(pieces, 1, [&](int64_t piece, int64_t end) {
-      const Tensor scratch = floats(kernels.scratch(plan.plane, filters, plan.tiles_at_once));
+      const Tensor scratch = floats(kernels.backward_scratch(plan.plane, filters, plan.tiles_at_once));
       for (; piece < end; ++piece) {
         float* sums = products.data<float>() + piece * points * pairs;
         std::memset(sums, 0, static_cast<std::size_t>(points * pairs) * sizeof(float));
         plan.for_units(plan.units() * piece / pieces, plan.units() * (piece + 1) / pieces,
-                       [&](int64_t group, Range tiles) {
+                       [&](int64_t, int64_t group, Range tiles) {
                          passes.backward_weight(px + group * plan.group_size(channels), plan.plane,
                                                 pdy + group * plan.group_size(filters), filters, tiles,
                                                 scratch.data<float>(), sums);

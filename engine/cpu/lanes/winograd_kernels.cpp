@@ -11,8 +11,7 @@
 namespace engine::cpu::lanes::RIDE_ISA {
 namespace {
 
-// --- the transforms, in one dimension
-// ---------------------------------------------------------------------------------
+// --- the transforms, in one dimension --------------------------------------------------------------------------------
 
 // B^T d: six values to six.
 RIDE_INLINE void to_points(const V (&d)[6], V (&o)[6]) {
@@ -64,16 +63,33 @@ RIDE_INLINE void weight_from_points(const V (&u)[6], V (&o)[3]) {
   o[2] = (c - a) * (1.f / 6) + u[5];
 }
 
-// --- scratch
-// ----------------------------------------------------------------------------------------------------------
+// --- where transformed values lie
+// -------------------------------------------------------------------------------------
 
 constexpr int points = 36;
-constexpr int tile = 4;  // outputs of a tile, each way
+constexpr int tile = 4;    // outputs of a tile, each way
+constexpr int across = 2;  // vectors whose products are taken side by side
 
-// Distance in floats between two positions' planes. Not a multiple of 4 KiB: thirty-six streams that far apart would
-// all fall into one set of the first-level cache.
-RIDE_INLINE int64_t position_stride(int64_t channels, int64_t vectors) {
-  return channels * vectors * width + 3 * lanes;
+// A vector of transformed values is one `width` of one tile's lanes. Vector n of channel c at point p lies at
+//   n / across * bundle + p * point + c * channel + n % across * width
+struct Transformed {
+  int64_t across, channel, point, bundle;
+
+  float* at(float* begin, int64_t n) const { return begin + n / across * bundle + n % across * width; }
+};
+
+// Points are not a multiple of 4 KiB apart: thirty-six streams that far apart would all fall into one set of the
+// first-level cache.
+constexpr int64_t pad = 3 * lanes;
+
+// For products over channels: what `across` vectors need lies together, point by point.
+RIDE_INLINE Transformed in_bundles(int64_t channels) {
+  const int64_t point = channels * across * width + pad;
+  return {across, across * width, point, points * point};
+}
+// For sums over vectors: all vectors of a channel lie in a row.
+RIDE_INLINE Transformed in_rows(int64_t channels, int64_t vectors) {
+  return {vectors, vectors * width, channels * vectors * width + pad, 0};
 }
 
 struct Grid {  // of a plane's output tiles
@@ -84,13 +100,12 @@ struct Grid {  // of a plane's output tiles
 // One transformed row of pixels for each of the six points.
 RIDE_INLINE int64_t row_stride(Plane p) { return (Grid(p).columns * tile + 2) * lanes + lanes; }
 
-// --- x to positions
-// ---------------------------------------------------------------------------------------------------
+// --- x to positions --------------------------------------------------------------------------------------------------
 
-// B^T x B of the tiles [first, last) of one row of tiles, one channel: to out[p * stride + part of tile].
+// B^T x B of the tiles [first, last) of one row of tiles, one channel, as vectors `before` and following.
 template <class T>
 void transform_input(const T* x, Plane in, int64_t tile_row, int64_t first, int64_t last, float* rows, const T* zeros,
-                     float* out, int64_t stride) {
+                     const Transformed& layout, int64_t before, float* out) {
   const int64_t line = in.width * lanes, skip = row_stride(in);
   const T* from[6];
   for (int i = 0; i < 6; ++i) {
@@ -113,142 +128,219 @@ void transform_input(const T* x, Plane in, int64_t tile_row, int64_t first, int6
     RIDE_UNROLL for (int i = 0; i < 6; ++i) store(column + i * skip, o[i]);
   }
   // Along the rows.
-  for (int64_t t = first; t < last; ++t, rows += tile * lanes, out += lanes)
-    for (int part = 0; part < parts; ++part)
+  for (int64_t t = first; t < last; ++t, rows += tile * lanes)
+    for (int part = 0; part < parts; ++part) {
+      float* to = layout.at(out, before + (t - first) * parts + part);
       for (int i = 0; i < 6; ++i) {
         V d[6], o[6];
         RIDE_UNROLL for (int j = 0; j < 6; ++j) d[j] = load(rows + i * skip + j * lanes + part * width);
         to_points(d, o);
-        RIDE_UNROLL for (int j = 0; j < 6; ++j) store(out + (6 * i + j) * stride + part * width, o[j]);
+        RIDE_UNROLL for (int j = 0; j < 6; ++j) store(to + (6 * i + j) * layout.point, o[j]);
       }
+    }
 }
 
-// f(row of tiles, first column, last column, tiles before) for the stretches of `tiles` that lie in one row of tiles.
+// f(row of tiles, first column, last column, vectors before) for the stretches of `tiles` that lie in one row of tiles.
 template <class F>
 RIDE_INLINE void for_rows(Range tiles, int64_t columns, F&& f) {
   for (int64_t at = tiles.begin; at < tiles.end;) {
     const int64_t row = at / columns, first = at % columns;
     const int64_t rest = tiles.end - row * columns, last = rest < columns ? rest : columns;
-    f(row, first, last, at - tiles.begin);
+    f(row, first, last, (at - tiles.begin) * parts);
     at = row * columns + last;
   }
 }
 
-// --- products over channels
-// ---------------------------------------------------------------------------------------------
+// --- products over channels ------------------------------------------------------------------------------------------
 
 // Filters are taken in nearly even blocks of at most this many, so that no channel count wastes registers.
 constexpr int max_block = registers == 32 ? 12 : 6;
-constexpr int across = 2;  // vectors side by side
+constexpr int64_t product_step = max_block * across * width;  // floats of a point's products
 
-RIDE_INLINE int64_t block_count(int64_t filters) { return (filters + max_block - 1) / max_block; }
-RIDE_INLINE int64_t block_begin(int64_t filters, int64_t block) { return filters * block / block_count(filters); }
-
-// out[k][n] = sum_c u[c][k] v[c][n] for `block` filters and `n` vectors.
-template <int block, int side>
-RIDE_INLINE void multiply_tile(const float* u, const float* v, int64_t channels, int64_t step, float* out) {
-  V sum[block][side];
-  RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int n = 0; n < side; ++n) sum[k][n] = zero();
-  for (int64_t c = 0; c < channels; ++c, u += block, v += step) {
-    V value[side];
-    RIDE_UNROLL for (int n = 0; n < side; ++n) value[n] = load(v + n * width);
-    RIDE_UNROLL for (int k = 0; k < block; ++k) {
-      const V weight = all(u[k]);
-      RIDE_UNROLL for (int n = 0; n < side; ++n) sum[k][n] = weight * value[n] + sum[k][n];
-    }
-  }
-  RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int n = 0; n < side; ++n)
-      store(out + k * step + n * width, sum[k][n]);
+RIDE_INLINE int64_t block_begin(int64_t filters, int64_t block) {
+  return filters * block / ((filters + max_block - 1) / max_block);
 }
 
+// out[p][k] = sum_c u[p][c][k] v[p][c] at every point, for a block of filters and a bundle of vectors: as many sums as
+// fit the registers.
 template <int block>
-void multiply_block(const float* u, const float* v, int64_t channels, int64_t vectors, float* out) {
-  int64_t n = 0;
-  for (; n + across <= vectors; n += across)
-    multiply_tile<block, across>(u, v + n * width, channels, vectors * width, out + n * width);
-  for (; n < vectors; ++n) multiply_tile<block, 1>(u, v + n * width, channels, vectors * width, out + n * width);
+void multiply(const float* u, const float* v, int64_t channels, float* out) {
+  for (int p = 0; p < points; ++p, v += pad, out += product_step) {
+    V sum[block][across];
+    RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int n = 0; n < across; ++n) sum[k][n] = zero();
+    for (int64_t c = 0; c < channels; ++c, u += block, v += across * width) {
+      V value[across];
+      RIDE_UNROLL for (int n = 0; n < across; ++n) value[n] = load(v + n * width);
+      RIDE_UNROLL for (int k = 0; k < block; ++k) {
+        const V weight = all(u[k]);
+        RIDE_UNROLL for (int n = 0; n < across; ++n) sum[k][n] = weight * value[n] + sum[k][n];
+      }
+    }
+    RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int n = 0; n < across; ++n)
+        store(out + (k * across + n) * width, sum[k][n]);
+  }
 }
 
-using Multiply = void (*)(const float*, const float*, int64_t, int64_t, float*);
+using Multiply = void (*)(const float*, const float*, int64_t, float*);
 #if RIDE_VECTOR_REGISTERS == 32
-constexpr Multiply multiply_blocks[max_block] = {multiply_block<1>,  multiply_block<2>,  multiply_block<3>,
-                                                 multiply_block<4>,  multiply_block<5>,  multiply_block<6>,
-                                                 multiply_block<7>,  multiply_block<8>,  multiply_block<9>,
-                                                 multiply_block<10>, multiply_block<11>, multiply_block<12>};
+constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>,  multiply<3>,  multiply<4>,
+                                             multiply<5>, multiply<6>,  multiply<7>,  multiply<8>,
+                                             multiply<9>, multiply<10>, multiply<11>, multiply<12>};
 #else
-constexpr Multiply multiply_blocks[max_block] = {multiply_block<1>, multiply_block<2>, multiply_block<3>,
-                                                 multiply_block<4>, multiply_block<5>, multiply_block<6>};
+constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>, multiply<3>,
+                                             multiply<4>, multiply<5>, multiply<6>};
 #endif
 
-// --- forward
-// ----------------------------------------------------------------------------------------------------------
+// --- forward ---------------------------------------------------------------------------------------------------------
 
-// The tile's outputs A^T m A to y, those inside the image.
+// The part of one filter's outputs that lies in one vector: where it goes and what is done to it on the way.
 template <class T>
-RIDE_INLINE void store_outputs(const float* m, int64_t stride, T* y, int64_t line, int64_t rows, int64_t columns) {
+struct Target {
+  T* y;
+  const T* residual;  // null without one
+  V bias, mask;       // mask: ones for images, zeros for padding lanes
+  bool relu;
+};
+
+// The tile's outputs A^T m A to y, those of its rows and columns that lie inside the image.
+template <bool fused, class T>
+RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, int64_t line, int64_t rows, int64_t columns) {
   V half[4][6];
   RIDE_UNROLL for (int j = 0; j < 6; ++j) {
     V d[6], o[4];
-    RIDE_UNROLL for (int i = 0; i < 6; ++i) d[i] = load(m + (6 * i + j) * stride);
+    RIDE_UNROLL for (int i = 0; i < 6; ++i) d[i] = load(m + (6 * i + j) * product_step);
     from_points(d, o);
     RIDE_UNROLL for (int i = 0; i < 4; ++i) half[i][j] = o[i];
   }
+  const auto put = [&](V v, int64_t at) {
+    if constexpr (fused) {
+      v += to.bias;
+      if (to.residual) v += load(to.residual + at);
+      if (to.relu) v = max(v, zero());
+      v *= to.mask;
+    }
+    store(to.y + at, v);
+  };
   RIDE_UNROLL for (int i = 0; i < 4; ++i) {
     V o[4];
     from_points(half[i], o);
     if (rows == tile && columns == tile) {
-      RIDE_UNROLL for (int j = 0; j < 4; ++j) store(y + i * line + j * lanes, o[j]);
+      RIDE_UNROLL for (int j = 0; j < 4; ++j) put(o[j], i * line + j * lanes);
     } else if (i < rows) {
-      for (int j = 0; j < columns; ++j) store(y + i * line + j * lanes, o[j]);
+      for (int j = 0; j < columns; ++j) put(o[j], i * line + j * lanes);
+    }
+  }
+}
+
+// One for the first `count` lanes of a part, zero for the others.
+RIDE_INLINE V first_lanes(int64_t count, int part) {
+  V mask = zero();
+  for (int i = 0; i < width; ++i) mask[i] = part * width + i < count ? 1 : 0;
+  return mask;
+}
+
+// One block of filters over all vectors: products, and from them the outputs, before either leaves the cache.
+template <bool fused, class T>
+void multiply_and_store(const float* weights, const float* inputs, int64_t channels, Range filters, Plane image,
+                        Range tiles, float* products, const Epilogue<T>* epilogue, T* y) {
+  const int64_t columns = Grid(image).columns, line = image.width * lanes, plane = image.height * line;
+  const int64_t vectors = (tiles.end - tiles.begin) * parts, bundle = in_bundles(channels).bundle;
+  for (int64_t n = 0; n < vectors; n += across, inputs += bundle) {
+    multiply_by[filters.end - filters.begin - 1](weights, inputs, channels, products);
+    for (int64_t i = n; i < n + across && i < vectors; ++i) {
+      const int64_t row = (tiles.begin + i / parts) / columns, column = (tiles.begin + i / parts) % columns;
+      const int64_t rows = image.height - tile * row, wide = image.width - tile * column;
+      const int part = static_cast<int>(i % parts);
+      for (int64_t k = filters.begin; k < filters.end; ++k) {
+        const int64_t at = k * plane + tile * (row * line + column * lanes) + part * width;
+        Target<T> to{y + at, nullptr, zero(), zero(), false};
+        if constexpr (fused)
+          to = {y + at, epilogue->residual ? epilogue->residual + at : nullptr, all(epilogue->bias[k]),
+                first_lanes(epilogue->images, part), epilogue->relu};
+        store_outputs<fused>(products + ((k - filters.begin) * across + (i - n)) * width, to, line,
+                             rows < tile ? rows : tile, wide < tile ? wide : tile);
+      }
     }
   }
 }
 
 template <class T>
-void forward(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, float* scratch, T* y) {
-  const Grid grid(in);
-  const int64_t count = tiles.end - tiles.begin, vectors = count * parts, plane = in.height * in.width * lanes;
-  const int64_t in_stride = position_stride(in.channels, vectors), out_stride = position_stride(filters, vectors);
+void forward(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, float* scratch,
+             const Epilogue<T>* epilogue, T* y) {
+  const int64_t vectors = (tiles.end - tiles.begin) * parts, plane = in.height * in.width * lanes;
+  const Transformed layout = in_bundles(in.channels);
   float* rows = scratch;
   T* zeros = reinterpret_cast<T*>(rows + 6 * row_stride(in));
-  float* inputs = rows + 7 * row_stride(in);
-  float* outputs = inputs + points * in_stride;
+  float* products = rows + 7 * row_stride(in);
+  float* inputs = products + points * product_step;
   for (int64_t at = 0; at < in.width * lanes; at += width) store(zeros + at, zero());
+  if (vectors % across) {  // the bundle's other vectors are multiplied too
+    float* last = inputs + vectors / across * layout.bundle;
+    for (int64_t at = 0; at < layout.bundle; at += width) store(last + at, zero());
+  }
 
-  for_rows(tiles, grid.columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
+  for_rows(tiles, Grid(in).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
     for (int64_t c = 0; c < in.channels; ++c)
-      transform_input(x + c * plane, in, row, first, last, rows, zeros, inputs + c * vectors * width + before * lanes,
-                      in_stride);
+      transform_input(x + c * plane, in, row, first, last, rows, zeros, layout, before, inputs + c * layout.channel);
   });
-  for (int p = 0; p < points; ++p)
-    for (int64_t block = 0; block < block_count(filters); ++block) {
-      const int64_t begin = block_begin(filters, block), end = block_begin(filters, block + 1);
-      multiply_blocks[end - begin - 1](weights + (p * filters + begin) * in.channels, inputs + p * in_stride,
-                                       in.channels, vectors, outputs + p * out_stride + begin * vectors * width);
+  for (int64_t k = 0, block = 1; k < filters; ++block) {
+    const int64_t end = block_begin(filters, block);
+    const auto pass = epilogue ? multiply_and_store<true, T> : multiply_and_store<false, T>;
+    pass(weights + points * k * in.channels, inputs, in.channels, {k, end}, in, tiles, products, epilogue, y);
+    k = end;
+  }
+}
+
+// Sums are taken relative to the first pixel, lane by lane: a value near the mean keeps the squares from cancelling.
+template <class T>
+int64_t moments(const T* y, Plane out, Range tiles, int64_t images, Moments* results) {
+  const int64_t columns = Grid(out).columns, line = out.width * lanes, plane = out.height * line;
+  const int64_t corner = tile * (tiles.begin / columns) * line + tile * (tiles.begin % columns) * lanes;
+  int64_t pixels = 0;
+  for (int64_t k = 0; k < out.channels; ++k, y += plane) {
+    V shift[parts], sums[parts], squares[parts];
+    for (int part = 0; part < parts; ++part) {
+      shift[part] = load(y + corner + part * width);
+      sums[part] = squares[part] = zero();
     }
-  for_rows(tiles, grid.columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
-    const int64_t line = in.width * lanes, rest = in.height - tile * row;
-    for (int64_t k = 0; k < filters; ++k)
-      for (int64_t t = first; t < last; ++t)
-        for (int part = 0; part < parts; ++part)
-          store_outputs(outputs + k * vectors * width + (before + t - first) * lanes + part * width, out_stride,
-                        y + k * plane + tile * row * line + tile * t * lanes + part * width, line,
-                        rest < tile ? rest : tile, in.width - tile * t < tile ? in.width - tile * t : tile);
-  });
+    pixels = 0;
+    for_rows(tiles, columns, [&](int64_t row, int64_t first, int64_t last, int64_t) {
+      const int64_t bottom = tile * row + tile < out.height ? tile * row + tile : out.height;
+      const int64_t right = tile * last < out.width ? tile * last : out.width;
+      for (int64_t h = tile * row; h < bottom; ++h)
+        for (const T *p = y + h * line + tile * first * lanes, *end = y + h * line + right * lanes; p < end; p += lanes)
+          RIDE_UNROLL for (int part = 0; part < parts; ++part) {
+            const V d = load(p + part * width) - shift[part];
+            sums[part] += d;
+            squares[part] += d * d;
+          }
+      pixels += (bottom - tile * row) * (right - tile * first);
+    });
+    const double n = static_cast<double>(pixels);
+    double mean = 0, within = 0, between = 0;
+    for (int64_t i = 0; i < images; ++i) {
+      const double lane = sums[i / width][i % width] / n;
+      within += squares[i / width][i % width] - lane * lane * n;
+      const double step = shift[i / width][i % width] + lane - mean;
+      mean += step / static_cast<double>(i + 1);
+      between += step * (shift[i / width][i % width] + lane - mean);
+    }
+    results[k] = {mean, within + between * n};
+  }
+  return pixels * images;
 }
 
-int64_t scratch_size(Plane in, int64_t filters, int64_t tiles) {
-  return 7 * row_stride(in) +
-         points * (position_stride(in.channels, tiles * parts) + position_stride(filters, tiles * parts));
+int64_t forward_scratch(Plane in, int64_t tiles) {
+  const int64_t bundles = (tiles * parts + across - 1) / across;
+  return 7 * row_stride(in) + points * product_step + bundles * in_bundles(in.channels).bundle;
 }
 
-// --- backward-weight
-// --------------------------------------------------------------------------------------------------
+// --- backward-weight -------------------------------------------------------------------------------------------------
 
 // A dY A^T of the tiles [first, last) of one row of tiles, one filter; pixels outside the image count as zero.
 template <class T>
-void transform_gradient(const T* dy, Plane in, int64_t tile_row, int64_t first, int64_t last, float* out,
-                        int64_t stride) {
+void transform_gradient(const T* dy, Plane in, int64_t tile_row, int64_t first, int64_t last, int64_t point,
+                        float* out) {
   const int64_t line = in.width * lanes, rest = in.height - tile * tile_row;
   const T* corner = dy + tile * tile_row * line;
   for (int64_t t = first; t < last; ++t, out += lanes) {
@@ -270,7 +362,7 @@ void transform_gradient(const T* dy, Plane in, int64_t tile_row, int64_t first, 
       RIDE_UNROLL for (int i = 0; i < 6; ++i) {
         V o[6];
         gradient_to_points(half[i], o);
-        RIDE_UNROLL for (int j = 0; j < 6; ++j) store(out + (6 * i + j) * stride + part * width, o[j]);
+        RIDE_UNROLL for (int j = 0; j < 6; ++j) store(out + (6 * i + j) * point + part * width, o[j]);
       }
     }
   }
@@ -320,45 +412,48 @@ constexpr Correlate correlate_rows[side_k] = {correlate_row<1>, correlate_row<2>
 
 template <class T>
 void backward_weight(const T* x, Plane in, const T* dy, int64_t filters, Range tiles, float* scratch, float* products) {
-  const Grid grid(in);
-  const int64_t count = tiles.end - tiles.begin, vectors = count * parts, plane = in.height * in.width * lanes;
-  const int64_t x_stride = position_stride(in.channels, vectors), dy_stride = position_stride(filters, vectors);
+  const int64_t vectors = (tiles.end - tiles.begin) * parts, plane = in.height * in.width * lanes;
+  const Transformed x_layout = in_rows(in.channels, vectors), dy_layout = in_rows(filters, vectors);
   float* rows = scratch;
   T* zeros = reinterpret_cast<T*>(rows + 6 * row_stride(in));
   float* inputs = rows + 7 * row_stride(in);
-  float* gradients = inputs + points * x_stride;
+  float* gradients = inputs + points * x_layout.point;
   for (int64_t at = 0; at < in.width * lanes; at += width) store(zeros + at, zero());
 
-  for_rows(tiles, grid.columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
+  for_rows(tiles, Grid(in).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
     for (int64_t c = 0; c < in.channels; ++c)
-      transform_input(x + c * plane, in, row, first, last, rows, zeros, inputs + c * vectors * width + before * lanes,
-                      x_stride);
+      transform_input(x + c * plane, in, row, first, last, rows, zeros, x_layout, before,
+                      inputs + c * x_layout.channel);
     for (int64_t k = 0; k < filters; ++k)
-      transform_gradient(dy + k * plane, in, row, first, last, gradients + k * vectors * width + before * lanes,
-                         dy_stride);
+      transform_gradient(dy + k * plane, in, row, first, last, dy_layout.point,
+                         gradients + k * dy_layout.channel + before * width);
   });
   for (int p = 0; p < points; ++p) {
-    const float *d = gradients + p * dy_stride, *v = inputs + p * x_stride;
+    const float *d = gradients + p * dy_layout.point, *v = inputs + p * x_layout.point;
     float* out = products + p * filters * in.channels;
     const int64_t blocks = (filters + side_k - 1) / side_k;
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = filters * block / blocks, size = filters * (block + 1) / blocks - begin;
-      correlate_rows[size - 1](d + begin * vectors * width, v, vectors, in.channels, out + begin * in.channels);
+      correlate_rows[size - 1](d + begin * dy_layout.channel, v, vectors, in.channels, out + begin * in.channels);
     }
   }
 }
 
-// --- weights
-// ----------------------------------------------------------------------------------------------------------
+int64_t backward_scratch(Plane in, int64_t filters, int64_t tiles) {
+  return 7 * row_stride(in) +
+         points * (in_rows(in.channels, tiles * parts).point + in_rows(filters, tiles * parts).point);
+}
 
-// Sixteen (or `width`) channels of one filter at a time.
-void transform_weights(const float* w, int64_t filters, int64_t channels, bool flipped, Range blocks, float* out) {
+// --- weights ---------------------------------------------------------------------------------------------------------
+
+// As multiply reads them: block by block of filters, point by point. `width` channels at a time.
+void transform_weights(const float* w, int64_t filters, int64_t channels, bool flipped, Range range, float* out) {
   const int64_t filter_step = flipped ? 9 : 9 * channels, channel_step = flipped ? 9 * filters : 9;
-  for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+  for (int64_t block = 0; block_begin(filters, block) < filters; ++block) {
     const int64_t begin = block_begin(filters, block), size = block_begin(filters, block + 1) - begin;
     for (int64_t k = 0; k < size; ++k)
-      for (int64_t c = 0; c < channels; c += width) {
-        const int64_t count = channels - c < width ? channels - c : width;
+      for (int64_t c = range.begin; c < range.end; c += width) {
+        const int64_t count = range.end - c < width ? range.end - c : width;
         float taps[9][width] = {};
         for (int64_t l = 0; l < count; ++l)
           for (int i = 0; i < 9; ++i)
@@ -370,12 +465,12 @@ void transform_weights(const float* w, int64_t filters, int64_t channels, bool f
           weight_to_points(g, o);
           RIDE_UNROLL for (int i = 0; i < 6; ++i) half[i][j] = o[i];
         }
-        float* to = out + begin * channels + c * size + k;
+        float* to = out + points * begin * channels + c * size + k;
         RIDE_UNROLL for (int i = 0; i < 6; ++i) {
           V o[6];
           weight_to_points(half[i], o);
           for (int j = 0; j < 6; ++j)
-            for (int64_t l = 0; l < count; ++l) to[(6 * i + j) * filters * channels + l * size] = o[j][l];
+            for (int64_t l = 0; l < count; ++l) to[(6 * i + j) * size * channels + l * size] = o[j][l];
         }
       }
   }
@@ -409,11 +504,11 @@ void untransform_weights(const float* products, int64_t pieces, int64_t filters,
 
 }  // namespace
 
-const WinogradKernels winograd_kernels = {block_count,
-                                          scratch_size,
+const WinogradKernels winograd_kernels = {forward_scratch,
+                                          backward_scratch,
                                           transform_weights,
                                           untransform_weights,
-                                          {forward<float>, backward_weight<float>},
-                                          {forward<bf16>, backward_weight<bf16>}};
+                                          {forward<float>, moments<float>, backward_weight<float>},
+                                          {forward<bf16>, moments<bf16>, backward_weight<bf16>}};
 
 }  // namespace engine::cpu::lanes::RIDE_ISA

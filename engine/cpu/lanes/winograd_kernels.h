@@ -14,27 +14,43 @@ namespace engine::cpu::lanes {
 struct Plane {
   int64_t channels, height, width;
 };
+struct Moments {
+  double mean, deviation;
+};
 struct Range {
   int64_t begin, end;
+};
+
+// What forward does to y before it is stored: y = relu?(y + bias + residual?), in the first `images` lanes.
+template <class T>
+struct Epilogue {
+  const float* bias;  // one per filter
+  const T* residual;  // as y, or null
+  bool relu;
+  int64_t images;
 };
 
 template <class T>
 struct WinogradPasses {
   // y (filters) = w (*) x (channels), on the given output tiles of one group. `weights` as transform_weights leaves
-  // them, `scratch` of forward_scratch() floats.
-  void (*forward)(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, float* scratch, T* y);
+  // them, `scratch` of forward_scratch() floats, `epilogue` may be null.
+  void (*forward)(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, float* scratch,
+                  const Epilogue<T>* epilogue, T* y);
+  // Per filter the mean and the summed squared deviation from it over those tiles of y and the first `images` lanes;
+  // right after forward, while they are in the cache. Returns the number of values.
+  int64_t (*moments)(const T* y, Plane out, Range tiles, int64_t images, Moments* moments);
   // products[p] += sum over the tiles of (transformed dy) (transformed x)^T, (36, filters, channels).
   void (*backward_weight)(const T* x, Plane in, const T* dy, int64_t filters, Range tiles, float* scratch,
                           float* products);
 };
 
 struct WinogradKernels {
-  int64_t (*block_count)(int64_t filters);  // blocks that forward takes the filters in
-  // Floats of scratch that a pass over that many tiles needs.
-  int64_t (*scratch)(Plane in, int64_t filters, int64_t tiles);
-  // U = G w G^T of w (filters, channels, 3, 3) in forward's order, 36 filters channels floats; one range of blocks.
+  // Floats of scratch that forward and backward_weight need for that many tiles.
+  int64_t (*forward_scratch)(Plane in, int64_t tiles);
+  int64_t (*backward_scratch)(Plane in, int64_t filters, int64_t tiles);
+  // U = G w G^T of w (filters, channels, 3, 3) in forward's order, 36 filters channels floats; a range of the channels.
   // With `flipped` U is that of backward-data: w is (channels, filters, 3, 3), and rotated by half a turn.
-  void (*transform_weights)(const float* w, int64_t filters, int64_t channels, bool flipped, Range blocks, float* out);
+  void (*transform_weights)(const float* w, int64_t filters, int64_t channels, bool flipped, Range range, float* out);
   // dw = G^T (sum of the `pieces` products) G of a range of the filters channels pairs.
   void (*untransform_weights)(const float* products, int64_t pieces, int64_t filters, int64_t channels, Range pairs,
                               float* dw);

@@ -1,0 +1,45 @@
+#include "engine/cpu/lanes/conv.h"
+
+#include "engine/cpu/lanes/direct.h"
+#include "engine/cpu/lanes/winograd.h"
+#include "engine/kernels/select.h"
+
+namespace engine::cpu::lanes {
+namespace {
+
+// The transforms cost as much for three channels as their products save.
+constexpr int64_t fewest_channels = 8;
+
+bool by_winograd(const Shape& w, const Conv2dOptions& options) {
+  return winograd_covers(w, options) && std::min(w[0], w[1]) >= fewest_channels;
+}
+
+}  // namespace
+
+bool conv_covers(const Tensor& x, const Shape& w, const Conv2dOptions& options) {
+  return x.format() == MemoryFormat::batch_lanes && (x.dtype() == DType::f32 || x.dtype() == DType::bf16) &&
+         (by_winograd(w, options) || direct_covers(w, options));
+}
+
+Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,
+                    ChannelMoments* moments) {
+  if (by_winograd(w.shape(), options)) return winograd_forward(x, w, moments);
+  const Tensor y = direct_forward(x, w, y_shape, options);
+  if (moments) {
+    *moments = {Tensor::empty({y.size(1)}), Tensor::empty({y.size(1)})};
+    kernels(y).norm.statistics(y, moments->mean, moments->variance);
+  }
+  return y;
+}
+
+Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options) {
+  if (by_winograd(w.shape(), options)) return winograd_backward_input(dy, w);
+  return direct_backward_input(dy, w, x_shape, options);
+}
+
+Tensor conv_backward_weight(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions& options) {
+  if (by_winograd(w_shape, options)) return winograd_backward_weight(dy, x);
+  return direct_backward_weight(dy, x, w_shape, options);
+}
+
+}  // namespace engine::cpu::lanes

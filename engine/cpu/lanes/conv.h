@@ -1,0 +1,16 @@
+// Convolutions in the batch_lanes format: Winograd where it applies, direct sums elsewhere.
+#pragma once
+#include "engine/kernels/conv.h"
+
+namespace engine::cpu::lanes {
+
+// True for x (or dy) in batch_lanes, f32 or bf16, and one group of channels: what the functions below take, with f32
+// weights. The rest goes through channels_last.
+bool conv_covers(const Tensor& x, const Shape& w, const Conv2dOptions& options);
+
+Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,
+                    ChannelMoments* moments = nullptr);  // of the result, where wanted
+Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options);
+Tensor conv_backward_weight(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions& options);
+
+}  // namespace engine::cpu::lanes
