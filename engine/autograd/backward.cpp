@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "engine/autograd/autocast.h"
 #include "engine/autograd/node.h"
 #include "engine/core/profile.h"
 #include "engine/kernels/select.h"
@@ -54,7 +55,8 @@ void backward(const Tensor& root, const Tensor& gradient) {
   check(root.requires_grad(), "backward", "nothing to differentiate: no input of this tensor requires a gradient");
   check(root.shape() == gradient.shape(), "backward", "gradient {} does not fit tensor {}", gradient.shape(),
         root.shape());
-  NoGradGuard no_grad;
+  const NoGradGuard no_grad;
+  const Autocast as_recorded(DType::f32);  // gradients have the types of what they are the gradients of
 
   std::priority_queue<std::shared_ptr<AutogradMeta>, std::vector<std::shared_ptr<AutogradMeta>>, LaterFirst> ready;
   std::vector<std::pair<std::shared_ptr<AutogradMeta>, Tensor>> leaves;  // each leaf's gradient of this walk

@@ -1,4 +1,4 @@
-// Matrix product: oneDNN for f32, plain loops for f64, f32 for the 16-bit types.
+// Matrix product: oneDNN for f32 (and bf16 where the processor has it), plain loops for f64, f32 for 16-bit types else.
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
@@ -33,6 +33,7 @@ void matmul_onednn(const Tensor& a, const Tensor& b, const Tensor& bias, const T
   for (const Tensor* t : {&a, &b, &y}) {
     append(key, t->shape());
     append(key, t->strides());
+    key.push_back(static_cast<int64_t>(t->dtype()));
   }
   const memory::desc bias_desc = bias.defined()
                                      ? memory::desc({1, 1, y.size(2)}, memory::data_type::f32, memory::format_tag::abc)
@@ -48,25 +49,30 @@ void matmul_onednn(const Tensor& a, const Tensor& b, const Tensor& bias, const T
   primitive->execute(onednn_stream(), arguments);
 }
 
-void matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
-  if (is_half(a.dtype())) {
-    const Tensor y32 = empty_like(y, DType::f32);
-    matmul(as_type(a, DType::f32), as_type(b, DType::f32), as_type(bias, DType::f32), y32);
-    return copy(y32, y);
-  }
+// All of one type that is computed in, but y and the bias may be f32 beside bf16.
+void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
   if (y.numel() == 0) return;
-  profile::add_work(2.0 * static_cast<double>(y.numel() * a.size(-1)),
-                    4.0 * static_cast<double>(a.numel() + b.numel() + y.numel()));
+  const double bytes =
+      static_cast<double>(size_of(a.dtype()) * (a.numel() + b.numel()) + size_of(y.dtype()) * y.numel());
+  profile::add_work(2.0 * static_cast<double>(y.numel() * a.size(-1)), bytes);
   const Tensor a3 = with_batch(a), b3 = with_batch(b), y3 = with_batch(y);
-  if (a.dtype() == DType::f64 || a.size(-1) == 0) {
-    if (a.dtype() == DType::f64) return plain::matmul(a3, b3, bias, y3);
+  if (a.dtype() == DType::f64) return plain::matmul(a3, b3, bias, y3);
+  if (a.size(-1) == 0) {
     const Tensor empty_sum = bias.defined() ? bias : Tensor::scalar(0);
     Strides still = Shape::filled(y.rank(), 0);
     if (bias.defined()) still[y.rank() - 1] = bias.strides()[0];
     return copy(empty_sum.as_strided(y.shape(), still), y);
   }
-  check(a.dtype() == DType::f32, "matmul", "not defined for {}: cast first", name(a.dtype()));
+  check(computes_in(a.dtype()), "matmul", "not defined for {}: cast first", name(a.dtype()));
   onednn_call("matmul", [&] { matmul_onednn(as_matrix(a3), as_matrix(b3), dense(bias), as_matrix(y3)); });
+}
+
+void matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
+  if (!is_half(a.dtype()) && !is_half(b.dtype())) return product(a, b, bias, y);
+  const DType half = is_half(a.dtype()) ? a.dtype() : b.dtype(), factors = computes_in(half) ? half : DType::f32;
+  const Tensor sums = computes_in(y.dtype()) ? y : empty_like(y, DType::f32);
+  product(as_type(a, factors), as_type(b, factors), as_type(bias, DType::f32), sums);
+  if (!sums.shares_storage(y)) copy(sums, y);
 }
 
 }  // namespace

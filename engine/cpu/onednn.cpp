@@ -14,8 +14,28 @@ dnnl::stream& onednn_stream() {
 
 dnnl::memory::dims dims_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
-dnnl::memory::desc describe(const Shape& shape, const Strides& strides) {
-  return {dims_of(shape), dnnl::memory::data_type::f32, dims_of(strides)};
+dnnl::memory::data_type onednn_type(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return dnnl::memory::data_type::f32;
+    case DType::bf16: return dnnl::memory::data_type::bf16;
+    case DType::f16: return dnnl::memory::data_type::f16;
+    default: fail("oneDNN", "no type for {}", name(dtype));
+  }
+}
+
+bool computes_in(DType dtype) {
+  if (dtype != DType::bf16) return dtype == DType::f32;
+  // Later instruction sets have the bits of those they include.
+  static const bool multiplies_bf16 = [] {
+    const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+    return (has & wanted) == wanted;
+  }();
+  return multiplies_bf16;
+}
+
+dnnl::memory::desc describe(const Shape& shape, const Strides& strides, DType dtype) {
+  return {dims_of(shape), onednn_type(dtype), dims_of(strides)};
 }
 
 dnnl::memory wrap(const dnnl::memory::desc& desc, const Tensor& x) { return {desc, onednn_engine(), x.raw()}; }

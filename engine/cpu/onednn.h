@@ -15,6 +15,10 @@ namespace engine::cpu {
 dnnl::engine& onednn_engine();
 dnnl::stream& onednn_stream();
 
+// Whether oneDNN is to compute with this type: f32, and bf16 where the processor multiplies it. The other 16-bit cases
+// go through f32 copies, which costs less than its emulation.
+bool computes_in(DType dtype);
+
 // Runs f and turns an exception of oneDNN into ours, with the op's name and what oneDNN said.
 template <class F>
 auto onednn_call(const char* op, F&& f) {
@@ -26,8 +30,9 @@ auto onednn_call(const char* op, F&& f) {
 }
 
 dnnl::memory::dims dims_of(const Shape& shape);
-dnnl::memory::desc describe(const Shape& shape, const Strides& strides);  // f32
-inline dnnl::memory::desc describe(const Tensor& x) { return describe(x.shape(), x.strides()); }
+dnnl::memory::data_type onednn_type(DType dtype);  // f32, bf16, f16
+dnnl::memory::desc describe(const Shape& shape, const Strides& strides, DType dtype = DType::f32);
+inline dnnl::memory::desc describe(const Tensor& x) { return describe(x.shape(), x.strides(), x.dtype()); }
 dnnl::memory wrap(const dnnl::memory::desc& desc, const Tensor& x);
 
 // A tensor of bytes in a layout of oneDNN's own: reordered weights, workspaces.

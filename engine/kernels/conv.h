@@ -1,4 +1,5 @@
 // Convolution kernels. x (N, C, H, W), w (K, C/groups, R, S), b (K) or undefined, y (N, K, P, Q) in x's memory format.
+// x, y and their gradients share a type; w and b have that type too, or are f32 beside 16-bit x.
 #pragma once
 #include "engine/core/tensor.h"
 #include "engine/kernels/pair.h"
@@ -14,11 +15,17 @@ struct Conv2dOptions {
   bool operator==(const Conv2dOptions&) const = default;
 };
 
+// Mean and biased variance of each channel (C), f32 (f64 for f64).
+struct ChannelMoments {
+  Tensor mean, variance;
+};
+
 struct ConvKernels {
   Slot<Tensor(const Tensor& x, const Tensor& w, const Tensor& b, const Shape& y_shape, const Conv2dOptions&)> forward{
       "conv2d"};
   Slot<Tensor(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions&)> backward_input{
       "conv2d backward_input"};
+  // dw is f32 for 16-bit x: it is a sum over all images and pixels.
   Slot<Tensor(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions&)> backward_weight{
       "conv2d backward_weight"};
 };

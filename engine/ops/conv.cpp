@@ -2,7 +2,9 @@
 
 #include "engine/core/profile.h"
 #include "engine/kernels/select.h"
+#include "engine/ops/precision.h"
 #include "engine/ops/reduce.h"
+#include "engine/ops/shape_ops.h"
 
 namespace engine {
 namespace {
@@ -15,7 +17,8 @@ Shape check_conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv
   check(x.rank() == 4 && w.rank() == 4, "conv2d", "input and weight must have four axes, got {} and {}", x.shape(),
         w.shape());
   check(is_floating(x.dtype()), "conv2d", "only defined for floating point types, got {}: cast first", name(x.dtype()));
-  check(x.dtype() == w.dtype(), "conv2d", "input is {}, weight is {}: cast one", name(x.dtype()), name(w.dtype()));
+  check(weight_fits(x.dtype(), w.dtype()), "conv2d", "input is {}, weight is {}: cast one", name(x.dtype()),
+        name(w.dtype()));
   check(
       o.stride.h > 0 && o.stride.w > 0 && o.dilation.h > 0 && o.dilation.w > 0 && o.padding.h >= 0 && o.padding.w >= 0,
       "conv2d", "stride and dilation must be positive and padding not negative");
@@ -26,7 +29,7 @@ Shape check_conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv
   if (b.defined()) {
     check(b.shape() == Shape{w.size(0)}, "conv2d", "weight {} needs a bias of ({},), got {}", w.shape(), w.size(0),
           b.shape());
-    check(b.dtype() == x.dtype(), "conv2d", "input is {}, bias is {}: cast one", name(x.dtype()), name(b.dtype()));
+    check(b.dtype() == w.dtype(), "conv2d", "weight is {}, bias is {}: cast one", name(w.dtype()), name(b.dtype()));
   }
   const int64_t p = output_size(x.size(2), w.size(2), o.stride.h, o.padding.h, o.dilation.h);
   const int64_t q = output_size(x.size(3), w.size(3), o.stride.w, o.padding.w, o.dilation.w);
@@ -38,16 +41,18 @@ Shape check_conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv
 
 // y[n,k] = sum_c w[k,c] (*) x[n,c] + b[k]                        (*) is cross-correlation, as everywhere in this field
 // dx = w^T (*) dy      dw = x (*) dy, summed over n      db = dy summed over n, h, w
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& options) {
+// y and dx have x's type, dw and db the parameters'.
+Tensor conv2d(const Tensor& input, const Tensor& w, const Tensor& b, const Conv2dOptions& options) {
   profile::Scope scope("conv2d");
+  const Tensor x = autocast_input(input);
   const Shape y_shape = check_conv2d(x, w, b, options);
   Tensor y = kernels(x).conv.forward(x, w, b, y_shape, options);
   return record("conv2d", y, {x, w, b},
                 [x = x.detach(), w = w.detach(), options](const Tensor& dy, Needs needs) -> Gradients {
                   const ConvKernels& conv = kernels(x).conv;
                   return {needs[0] ? conv.backward_input(dy, w, x.shape(), options) : none,
-                          needs[1] ? conv.backward_weight(dy, x, w.shape(), options) : none,
-                          needs[2] ? sum(dy, {.axes = {0, 2, 3}}) : none};
+                          needs[1] ? cast(conv.backward_weight(dy, x, w.shape(), options), w.dtype()) : none,
+                          needs[2] ? sum(cast(dy, w.dtype()), {.axes = {0, 2, 3}}) : none};
                 });
 }
 

@@ -6,7 +6,8 @@
 namespace engine {
 
 // x (N, C, H, W), w (K, C/groups, R, S), b (K) or none -> (N, K, P, Q) in x's memory format, where
-// P = (H + 2 padding - dilation (R - 1) - 1) / stride + 1, rounded down, and Q likewise from W and S.
+// P = (H + 2 padding - dilation (R - 1) - 1) / stride + 1, rounded down, and Q likewise from W and S. The result has
+// x's type; w and b have it too, or are f32 beside a 16-bit x.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b = {}, const Conv2dOptions& options = {});
 
 }  // namespace engine

@@ -3,6 +3,7 @@
 #include "engine/core/profile.h"
 #include "engine/core/random.h"
 #include "engine/kernels/select.h"
+#include "engine/ops/precision.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/shape_ops.h"
 
@@ -23,9 +24,15 @@ DerivativeOf derivative_of(UnaryOp op) {
   }
 }
 
+// Whether f takes small differences of x to large ones of y, or out of 16 bits' reach.
+bool wants_full_precision(UnaryOp op) {
+  return op == UnaryOp::exp || op == UnaryOp::log || op == UnaryOp::pow || op == UnaryOp::softplus;
+}
+
 // y = f(x), dx = dy f'(x). Keeps x or y, whichever f' needs; the kernel is given it in both places.
-Tensor unary(const char* name, const Tensor& x, Unary f) {
+Tensor unary(const char* name, const Tensor& input, Unary f) {
   profile::Scope scope(name);
+  const Tensor x = wants_full_precision(f.op) ? full_precision(input) : input;
   check(is_floating(x.dtype()), name, "only defined for floating point types, got {}: cast first",
         engine::name(x.dtype()));
   Tensor y = empty_like(x);

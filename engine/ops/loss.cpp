@@ -2,6 +2,7 @@
 
 #include "engine/ops/elementwise.h"
 #include "engine/ops/index.h"
+#include "engine/ops/precision.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/shape_ops.h"
 #include "engine/ops/softmax.h"
@@ -46,9 +47,10 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntr
   if (labels.dtype() != DType::i64) {
     check(labels.shape() == logits.shape(), "cross_entropy", "soft targets {} must have the logits' shape {}",
           labels.shape(), logits.shape());
-    check(labels.dtype() == logits.dtype(), "cross_entropy", "labels must be i64 classes or {} probabilities, got {}",
-          name(logits.dtype()), name(labels.dtype()));
-    return soft_cross_entropy(log_p, labels, options);
+    const Tensor targets = full_precision(labels);
+    check(targets.dtype() == log_p.dtype(), "cross_entropy", "labels must be i64 classes or {} probabilities, got {}",
+          name(log_p.dtype()), name(labels.dtype()));
+    return soft_cross_entropy(log_p, targets, options);
   }
   check(labels.shape() == Shape{logits.size(0)}, "cross_entropy", "labels must be ({},), got {}", logits.size(0),
         labels.shape());
@@ -70,7 +72,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntr
 }
 
 // The target's entropy is a constant of log_probabilities, but not of target: both get their gradient.
-Tensor kl_div(const Tensor& log_probabilities, const Tensor& target, KlReduction reduction) {
+Tensor kl_div(const Tensor& given_log_probabilities, const Tensor& given_target, KlReduction reduction) {
+  const Tensor log_probabilities = full_precision(given_log_probabilities), target = full_precision(given_target);
   check(log_probabilities.shape() == target.shape(), "kl_div", "shapes differ: {} and {}", log_probabilities.shape(),
         target.shape());
   check(log_probabilities.dtype() == target.dtype(), "kl_div", "dtypes differ: {} and {}; cast one",
@@ -88,7 +91,8 @@ Tensor kl_div(const Tensor& log_probabilities, const Tensor& target, KlReduction
 }
 
 // -log s(z) = softplus(-z) and -log(1 - s(z)) = softplus(-z) + z, so l = (1 - y) z + (1 + (p - 1) y) softplus(-z).
-Tensor bce_with_logits(const Tensor& logits, const Tensor& targets, const BceOptions& options) {
+Tensor bce_with_logits(const Tensor& given_logits, const Tensor& given_targets, const BceOptions& options) {
+  const Tensor logits = full_precision(given_logits), targets = full_precision(given_targets);
   check(logits.shape() == targets.shape(), "bce_with_logits", "logits {} and targets {} differ", logits.shape(),
         targets.shape());
   check(logits.dtype() == targets.dtype(), "bce_with_logits", "logits are {}, targets {}: cast one",
@@ -98,7 +102,8 @@ Tensor bce_with_logits(const Tensor& logits, const Tensor& targets, const BceOpt
   return reduce((1 - targets) * logits + tail, options.reduction);
 }
 
-Tensor l2_normalize(const Tensor& x, NormalizeOptions options) {
+Tensor l2_normalize(const Tensor& given, NormalizeOptions options) {
+  const Tensor x = full_precision(given);
   const Tensor squares = sum(x * x, {.axes = {options.axis}, .keep = true});
   // The root is taken of at least eps^2, so that a zero vector has a zero gradient instead of 0/0.
   return x / sqrt(clamp(squares, {.min = options.eps * options.eps}));

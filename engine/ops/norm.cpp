@@ -18,6 +18,9 @@ void check_batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
   check(!options.residual.defined() || options.residual.shape() == x.shape(), "batch_norm",
         "residual {} does not fit input {}", options.residual.defined() ? options.residual.shape() : Shape{},
         x.shape());
+  check(!options.residual.defined() || options.residual.dtype() == x.dtype(), "batch_norm",
+        "input is {}, residual is {}: cast one", name(x.dtype()),
+        name(options.residual.defined() ? options.residual.dtype() : x.dtype()));
   check(!options.training || x.numel() / std::max<int64_t>(x.size(1), 1) > 1 || x.numel() == 0, "batch_norm",
         "one value per channel in {} has no variance: use a larger batch or eval()", x.shape());
 }

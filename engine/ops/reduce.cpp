@@ -6,6 +6,7 @@
 #include "engine/kernels/select.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/index.h"
+#include "engine/ops/precision.h"
 #include "engine/ops/shape_ops.h"
 
 namespace engine {
@@ -59,7 +60,9 @@ Tensor ordered_indices(const Tensor& x, int64_t k, bool descending) {
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const ReduceOptions& options) { return scaled_sum("sum", x, options, false); }
+Tensor sum(const Tensor& x, const ReduceOptions& options) {
+  return scaled_sum("sum", full_precision(x), options, false);
+}
 Tensor mean(const Tensor& x, const ReduceOptions& options) { return scaled_sum("mean", x, options, true); }
 
 // The reduced axes are moved last and merged, so that one argmax and one gather do the work and the gradient.

@@ -2,6 +2,7 @@
 
 #include "engine/core/profile.h"
 #include "engine/kernels/select.h"
+#include "engine/ops/precision.h"
 #include "engine/ops/shape_ops.h"
 
 namespace engine {
@@ -25,8 +26,9 @@ Tensor along(const char* name, const Tensor& x, int axis, bool log) {
   const int at = x.shape().wrap_axis(axis, name);
   check(is_floating(x.dtype()), name, "only defined for floating point types, got {}: cast first",
         engine::name(x.dtype()));
-  if (at == x.rank() - 1) return along_last(name, x, log);
-  return transpose(along_last(name, transpose(x, at, -1), log), at, -1);
+  const Tensor wide = full_precision(x);
+  if (at == x.rank() - 1) return along_last(name, wide, log);
+  return transpose(along_last(name, transpose(wide, at, -1), log), at, -1);
 }
 
 }  // namespace
