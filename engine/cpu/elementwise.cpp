@@ -1,6 +1,7 @@
 #include "engine/core/profile.h"
 #include "engine/core/random.h"
 #include "engine/cpu/dense.h"
+#include "engine/cpu/lanes/layout.h"
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/strided.h"
 #include "engine/cpu/table.h"
@@ -13,6 +14,22 @@ void count_traffic(const Tensor& y, int operands) {
   if (profile::enabled())
     profile::add_work(static_cast<double>(y.numel()), static_cast<double>(y.numel() * size_of(y.dtype()) * operands));
 }
+
+// Operands of which some lie in batch_lanes, for the loops below: all are brought to y's format, and where that is
+// batch_lanes itself the loops run over the groups as they lie in memory.
+struct InFormatOf {
+  const Tensor& y;
+  bool lanes = y.is_dense(MemoryFormat::batch_lanes);
+  Tensor operator()(const Tensor& x) const {
+    const Tensor same = dense(x, y.format());
+    return lanes ? same.groups() : same;
+  }
+  Tensor out() const { return lanes ? y.groups() : y; }
+  // Functions of 0 needn't be 0, but images that don't exist are.
+  void finish() const {
+    if (lanes) lanes::clear_padding(y);
+  }
+};
 
 // Calls f with the functor of a unary op in compute type C.
 template <class C, class F>
@@ -35,6 +52,11 @@ void with_functor(Unary u, F&& f) {
 }
 
 void unary(Unary u, const Tensor& x, const Tensor& y) {
+  if (lanes::any_in_lanes(x, y)) {
+    const InFormatOf in{y};
+    unary(u, in(x), in.out());
+    return in.finish();
+  }
   const auto loop = plan_loop_over(x, y);
   count_traffic(y, 2);
   dispatch_floating(x.dtype(), "unary", [&](auto tag) {
@@ -55,6 +77,11 @@ void unary(Unary u, const Tensor& x, const Tensor& y) {
 }
 
 void unary_backward(Unary u, const Tensor& x, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+  if (lanes::any_in_lanes(x, y, dy, dx)) {
+    const InFormatOf in{dx};
+    unary_backward(u, in(x), in(y), in(dy), in.out());
+    return in.finish();
+  }
   const auto loop = plan_loop_over(x, y, dy, dx);
   count_traffic(dx, 4);
   dispatch_floating(x.dtype(), "unary_backward", [&](auto tag) {
@@ -99,6 +126,11 @@ void dispatch_arithmetic(DType dtype, F&& f) {
 }
 
 void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
+  if (lanes::any_in_lanes(a, b, y)) {
+    const InFormatOf in{y};
+    binary(op, in(a), in(b), in.out());
+    return in.finish();
+  }
   count_traffic(y, 3);
   if (op == BinaryOp::add && a.dtype() == DType::f32 && a.is_dense(y.format()) && b.is_dense(y.format()) &&
       y.is_dense(y.format())) {
@@ -125,6 +157,11 @@ void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
 }
 
 void compare(CompareOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
+  if (lanes::any_in_lanes(a, b, y)) {
+    const InFormatOf in{y};
+    compare(op, in(a), in(b), in.out());
+    return in.finish();
+  }
   dispatch_all(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -137,6 +174,11 @@ void compare(CompareOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
 }
 
 void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& y) {
+  if (lanes::any_in_lanes(condition, a, b, y)) {
+    const InFormatOf in{y};
+    where(in(condition), in(a), in(b), in.out());
+    return in.finish();
+  }
   const auto loop = plan_loop_over(condition, a, b, y);
   const bool* pc = condition.data<bool>();
   dispatch_all(a.dtype(), [&](auto tag) {
@@ -176,6 +218,7 @@ void dropout(const Tensor& x, double p, uint64_t seed, uint64_t stream, const Te
 }  // namespace
 
 void copy(const Tensor& x, const Tensor& y) {
+  if (lanes::any_in_lanes(x, y)) return lanes::copy(x, y);
   const auto loop = plan_loop_over(x, y);
   count_traffic(y, 2);
   dispatch_all(x.dtype(), [&](auto from) {
@@ -206,6 +249,8 @@ Tensor dense(const Tensor& x, MemoryFormat format) {
 }
 
 Tensor dense(const Tensor& x) { return x.defined() ? dense(x, x.format()) : x; }
+
+Tensor strided(const Tensor& x) { return lanes::any_in_lanes(x) ? dense(x, MemoryFormat::contiguous) : x; }
 
 Tensor as_type(const Tensor& x, DType dtype) {
   if (!x.defined() || x.dtype() == dtype) return x;

@@ -1,3 +1,4 @@
+#include "engine/cpu/dense.h"
 #include "engine/cpu/strided.h"
 #include "engine/cpu/table.h"
 
@@ -9,7 +10,8 @@ void check_position(const char* op, int64_t position, int64_t size) {
 }
 
 // x is walked like y with the indexed axis held still; the index then says how far along it to read.
-void gather(const Tensor& x, int axis, const Tensor& index, const Tensor& y) {
+void gather(const Tensor& any, int axis, const Tensor& index, const Tensor& y) {
+  const Tensor x = strided(any);
   const int64_t size = x.shape()[axis], along = x.strides()[axis];
   const auto loop = plan_loop<3>(y.shape(), {x.strides().replaced(axis, 0), index.strides(), y.strides()});
   const int64_t* pi = index.data<int64_t>();
@@ -34,7 +36,8 @@ void gather(const Tensor& x, int axis, const Tensor& index, const Tensor& y) {
 }
 
 // One thread: several sources may name one place.
-void scatter(const Tensor& source, int axis, const Tensor& index, bool add, const Tensor& y) {
+void scatter(const Tensor& any, int axis, const Tensor& index, bool add, const Tensor& y) {
+  const Tensor source = strided(any);
   const int64_t size = y.shape()[axis], along = y.strides()[axis];
   const auto loop = plan_loop<3>(source.shape(), {source.strides(), index.strides(), y.strides().replaced(axis, 0)});
   const int64_t* pi = index.data<int64_t>();

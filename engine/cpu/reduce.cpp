@@ -14,7 +14,8 @@ template <class T>
 using Sum = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 
 // For every element of y one strided loop over the axes that are summed.
-void sum(const Tensor& x, double scale, const Tensor& y) {
+void sum(const Tensor& any, double scale, const Tensor& y) {
+  const Tensor x = strided(any);
   Shape kept, summed;
   Strides kept_x, kept_y, summed_x;
   for (int i = 0; i < x.rank(); ++i) {

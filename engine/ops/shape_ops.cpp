@@ -187,7 +187,11 @@ Tensor stack(const std::vector<Tensor>& parts, int axis) {
 Tensor contiguous(const Tensor& x, MemoryFormat format) {
   if (x.is_dense(format)) return x;
   return record("contiguous", copy_as(x, x.dtype(), format), {x},
-                [](const Tensor& dy, Needs) -> Gradients { return {dy}; });
+                [from = x.format()](const Tensor& dy, Needs) -> Gradients {
+                  // Kernels take gradients in any strides, but batch_lanes has none.
+                  const bool lanes = from == MemoryFormat::batch_lanes || dy.format() == MemoryFormat::batch_lanes;
+                  return {lanes ? contiguous(dy, from) : dy};
+                });
 }
 
 Tensor clone(const Tensor& x) {

@@ -1,0 +1,18 @@
+// Tensors into and out of batch_lanes, and the zeros that fill up its last group.
+#pragma once
+#include "engine/core/tensor.h"
+
+namespace engine::cpu::lanes {
+
+template <class... Tensors>
+bool any_in_lanes(const Tensors&... tensors) {
+  return ((tensors.defined() && tensors.is_dense(MemoryFormat::batch_lanes)) || ...);
+}
+
+// y = x where at least one of them lies in batch_lanes; dtypes and layouts may differ.
+void copy(const Tensor& x, const Tensor& y);
+
+// Writes zeros into the lanes of y (batch_lanes) that stand for no image.
+void clear_padding(const Tensor& y);
+
+}  // namespace engine::cpu::lanes

@@ -1,0 +1,138 @@
+// Compiled once per instruction set; see engine/cpu/isa.h for what it must not include.
+#include "engine/cpu/lanes/layout_kernels.h"
+
+#include "engine/cpu/lanes/vec.h"
+
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+namespace engine::cpu {
+namespace lanes::RIDE_ISA {
+namespace {
+
+// From and to an address of any alignment: an image's own memory.
+typedef float UnalignedV __attribute__((vector_size(width * 4), may_alias, aligned(4)));
+typedef uint16_t UnalignedH __attribute__((vector_size(width * 2), may_alias, aligned(2)));
+RIDE_INLINE V load_image(const float* p) { return *reinterpret_cast<const UnalignedV*>(p); }
+RIDE_INLINE void store_image(float* p, V v) { *reinterpret_cast<UnalignedV*>(p) = v; }
+RIDE_INLINE V load_image(const uint16_t* p) {
+  return reinterpret_cast<V>(__builtin_convertvector(*reinterpret_cast<const UnalignedH*>(p), U) << 16);
+}
+RIDE_INLINE void store_image(uint16_t* p, V v) {
+  *reinterpret_cast<UnalignedH*>(p) = __builtin_convertvector(reinterpret_cast<U>(v) >> 16, UnalignedH);
+}
+
+template <int... columns>
+struct Columns {};
+#if RIDE_VECTOR_WIDTH == 16
+using AllColumns = Columns<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>;
+#elif RIDE_VECTOR_WIDTH == 8
+using AllColumns = Columns<0, 1, 2, 3, 4, 5, 6, 7>;
+#else
+using AllColumns = Columns<0, 1, 2, 3>;
+#endif
+
+// One round of a transposition: what lies `distance` right of the diagonal in row a changes places with what lies as
+// far below it, in row b. After the rounds with distance 1, 2, 4 ... width / 2 all rows and columns have changed
+// places.
+template <int distance, int... j>
+RIDE_INLINE void exchange(V& a, V& b, Columns<j...>) {
+  const V first = __builtin_shuffle(a, b, I{(j & distance ? width + j - distance : j)...});
+  b = __builtin_shuffle(a, b, I{(j & distance ? width + j : j + distance)...});
+  a = first;
+}
+
+template <int distance>
+RIDE_INLINE void round(V (&rows)[width]) {
+  RIDE_UNROLL
+  for (int i = 0; i < width; ++i)
+    if (!(i & distance)) exchange<distance>(rows[i], rows[i + distance], AllColumns{});
+}
+
+RIDE_INLINE void transpose(V (&rows)[width]) {
+  round<1>(rows);
+  round<2>(rows);
+#if RIDE_VECTOR_WIDTH >= 8
+  round<4>(rows);
+#endif
+#if RIDE_VECTOR_WIDTH >= 16
+  round<8>(rows);
+#endif
+}
+
+// place(i) for rising i, without a division each.
+struct Walk {
+  LanePlaces places;
+  int64_t k, place;
+  Walk(LanePlaces p, int64_t first)
+      : places(p), k(first % p.inner), place(k * p.inner_step + first / p.inner * p.outer_step) {}
+  RIDE_INLINE int64_t next() {
+    const int64_t here = place;
+    place += places.inner_step;
+    if (++k == places.inner) {
+      k = 0;
+      place += places.outer_step - places.inner * places.inner_step;
+    }
+    return here;
+  }
+};
+
+template <class T>
+void to_lanes(const T* images, int64_t image_stride, int count, int64_t first, int64_t end, LanePlaces places,
+              T* group) {
+  Walk walk(places, first);
+  int64_t i = first;
+  for (; i + width <= end; i += width) {
+    int64_t at[width];
+    for (int64_t& place : at) place = walk.next();
+    for (int lane = 0; lane < lanes; lane += width) {
+      V rows[width];
+      RIDE_UNROLL
+      for (int j = 0; j < width; ++j)
+        rows[j] = lane + j < count ? load_image(images + (lane + j) * image_stride + i) : zero();
+      transpose(rows);
+      RIDE_UNROLL
+      for (int j = 0; j < width; ++j) store(group + at[j] + lane, rows[j]);
+    }
+  }
+  for (; i < end; ++i) {
+    T* to = group + walk.next();
+    for (int lane = 0; lane < lanes; ++lane) to[lane] = lane < count ? images[lane * image_stride + i] : T(0);
+  }
+}
+
+template <class T>
+void from_lanes(const T* group, LanePlaces places, int64_t first, int64_t end, T* images, int64_t image_stride,
+                int count) {
+  Walk walk(places, first);
+  int64_t i = first;
+  for (; i + width <= end; i += width) {
+    int64_t at[width];
+    for (int64_t& place : at) place = walk.next();
+    for (int lane = 0; lane < count; lane += width) {
+      V rows[width];
+      RIDE_UNROLL
+      for (int j = 0; j < width; ++j) rows[j] = load(group + at[j] + lane);
+      transpose(rows);
+      RIDE_UNROLL
+      for (int j = 0; j < width; ++j)
+        if (lane + j < count) store_image(images + (lane + j) * image_stride + i, rows[j]);
+    }
+  }
+  for (; i < end; ++i) {
+    const T* from = group + walk.next();
+    for (int lane = 0; lane < count; ++lane) images[lane * image_stride + i] = from[lane];
+  }
+}
+
+}  // namespace
+}  // namespace lanes::RIDE_ISA
+
+// 16-bit values pass through the upper halves of floats, as bfloat16 does; widening and rounding back change no bit of
+// any of them.
+const LayoutKernels RIDE_ISA::layout_kernels = {
+    TEXT(RIDE_ISA),
+    {lanes::RIDE_ISA::to_lanes<float>, lanes::RIDE_ISA::from_lanes<float>},
+    {lanes::RIDE_ISA::to_lanes<uint16_t>, lanes::RIDE_ISA::from_lanes<uint16_t>}};
+
+}  // namespace engine::cpu

@@ -1,0 +1,35 @@
+// Moves images between their own memory and the lanes of batch_lanes, over plain pointers: the transposition behind
+// every conversion into and out of the format. One source (layout_kernels.cpp) is compiled once per instruction set.
+#pragma once
+#include <cstdint>
+
+#include "engine/cpu/isa.h"
+
+namespace engine::cpu {
+
+// Where element i of an image, counted in the image's own memory, has its sixteen lanes in a group:
+// i % inner * inner_step + i / inner * outer_step.
+struct LanePlaces {
+  int64_t inner, inner_step, outer_step;
+};
+
+// Some images of one group: image k starts at image_stride * k elements; `images` of them, at most 16, exist.
+template <class T>
+struct LayoutFunctions {
+  // group[place(i)][k] = images[k][i] for first <= i < end; zero in the lanes of images that don't exist.
+  void (*to_lanes)(const T* images, int64_t image_stride, int count, int64_t first, int64_t end, LanePlaces places,
+                   T* group);
+  // images[k][i] = group[place(i)][k]
+  void (*from_lanes)(const T* group, LanePlaces places, int64_t first, int64_t end, T* images, int64_t image_stride,
+                     int count);
+};
+
+struct LayoutKernels {
+  const char* isa;
+  LayoutFunctions<float> f32;
+  LayoutFunctions<uint16_t> bits16;  // any type of 16 bits
+};
+
+RIDE_PER_ISA(LayoutKernels, layout_kernels)
+
+}  // namespace engine::cpu
