@@ -70,26 +70,26 @@ constexpr int points = 36;
 constexpr int tile = 4;    // outputs of a tile, each way
 constexpr int across = 2;  // vectors whose products are taken side by side
 
-// A vector of transformed values is one `width` of one tile's lanes. Vector n of channel c at point p lies at
-//   n / across * bundle + p * point + c * channel + n % across * width
-struct Transformed {
-  int64_t across, channel, point, bundle;
+// Transformed values lie in bundles of `across` vectors (a vector is `width` of a tile's lanes), within a bundle point
+// by point, within a point channel by channel: what a product over channels or a sum over tiles reads next is what lies
+// next. Points are not a multiple of 4 KiB apart: thirty-six streams that far apart would all fall into one set of the
+// first-level cache.
+struct Layout {
+  int64_t point, bundle;  // distances in floats
 
-  float* at(float* begin, int64_t n) const { return begin + n / across * bundle + n % across * width; }
+  explicit Layout(int64_t channels) : point(channels * across * width + 3 * lanes), bundle(points * point) {}
+  float* at(float* begin, int64_t channel, int64_t vector) const {
+    return begin + vector / across * bundle + (channel * across + vector % across) * width;
+  }
 };
 
-// Points are not a multiple of 4 KiB apart: thirty-six streams that far apart would all fall into one set of the
-// first-level cache.
-constexpr int64_t pad = 3 * lanes;
+RIDE_INLINE int64_t bundles_of(int64_t vectors) { return (vectors + across - 1) / across; }
 
-// For products over channels: what `across` vectors need lies together, point by point.
-RIDE_INLINE Transformed in_bundles(int64_t channels) {
-  const int64_t point = channels * across * width + pad;
-  return {across, across * width, point, points * point};
-}
-// For sums over vectors: all vectors of a channel lie in a row.
-RIDE_INLINE Transformed in_rows(int64_t channels, int64_t vectors) {
-  return {vectors, vectors * width, channels * vectors * width + pad, 0};
+// Zeros where the last bundle has vectors to spare: they are multiplied like the others.
+RIDE_INLINE void clear_spare(float* begin, const Layout& layout, int64_t vectors) {
+  if (vectors % across == 0) return;
+  float* last = begin + vectors / across * layout.bundle;
+  for (int64_t at = 0; at < layout.bundle; at += width) store(last + at, zero());
 }
 
 struct Grid {  // of a plane's output tiles
@@ -102,10 +102,10 @@ RIDE_INLINE int64_t row_stride(Plane p) { return (Grid(p).columns * tile + 2) * 
 
 // --- x to positions --------------------------------------------------------------------------------------------------
 
-// B^T x B of the tiles [first, last) of one row of tiles, one channel, as vectors `before` and following.
+// B^T x B of the tiles [first, last) of one row of tiles, one channel: its vectors `before` and following.
 template <class T>
 void transform_input(const T* x, Plane in, int64_t tile_row, int64_t first, int64_t last, float* rows, const T* zeros,
-                     const Transformed& layout, int64_t before, float* out) {
+                     const Layout& layout, int64_t channel, int64_t before, float* out) {
   const int64_t line = in.width * lanes, skip = row_stride(in);
   const T* from[6];
   for (int i = 0; i < 6; ++i) {
@@ -130,7 +130,7 @@ void transform_input(const T* x, Plane in, int64_t tile_row, int64_t first, int6
   // Along the rows.
   for (int64_t t = first; t < last; ++t, rows += tile * lanes)
     for (int part = 0; part < parts; ++part) {
-      float* to = layout.at(out, before + (t - first) * parts + part);
+      float* to = layout.at(out, channel, before + (t - first) * parts + part);
       for (int i = 0; i < 6; ++i) {
         V d[6], o[6];
         RIDE_UNROLL for (int j = 0; j < 6; ++j) d[j] = load(rows + i * skip + j * lanes + part * width);
@@ -165,7 +165,7 @@ RIDE_INLINE int64_t block_begin(int64_t filters, int64_t block) {
 // fit the registers.
 template <int block>
 void multiply(const float* u, const float* v, int64_t channels, float* out) {
-  for (int p = 0; p < points; ++p, v += pad, out += product_step) {
+  for (int p = 0; p < points; ++p, v += Layout(0).point, out += product_step) {
     V sum[block][across];
     RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int n = 0; n < across; ++n) sum[k][n] = zero();
     for (int64_t c = 0; c < channels; ++c, u += block, v += across * width) {
@@ -244,7 +244,7 @@ template <bool fused, class T>
 void multiply_and_store(const float* weights, const float* inputs, int64_t channels, Range filters, Plane image,
                         Range tiles, float* products, const Epilogue<T>* epilogue, T* y) {
   const int64_t columns = Grid(image).columns, line = image.width * lanes, plane = image.height * line;
-  const int64_t vectors = (tiles.end - tiles.begin) * parts, bundle = in_bundles(channels).bundle;
+  const int64_t vectors = (tiles.end - tiles.begin) * parts, bundle = Layout(channels).bundle;
   for (int64_t n = 0; n < vectors; n += across, inputs += bundle) {
     multiply_by[filters.end - filters.begin - 1](weights, inputs, channels, products);
     for (int64_t i = n; i < n + across && i < vectors; ++i) {
@@ -268,20 +268,17 @@ template <class T>
 void forward(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, float* scratch,
              const Epilogue<T>* epilogue, T* y) {
   const int64_t vectors = (tiles.end - tiles.begin) * parts, plane = in.height * in.width * lanes;
-  const Transformed layout = in_bundles(in.channels);
+  const Layout layout(in.channels);
   float* rows = scratch;
   T* zeros = reinterpret_cast<T*>(rows + 6 * row_stride(in));
   float* products = rows + 7 * row_stride(in);
   float* inputs = products + points * product_step;
   for (int64_t at = 0; at < in.width * lanes; at += width) store(zeros + at, zero());
-  if (vectors % across) {  // the bundle's other vectors are multiplied too
-    float* last = inputs + vectors / across * layout.bundle;
-    for (int64_t at = 0; at < layout.bundle; at += width) store(last + at, zero());
-  }
+  clear_spare(inputs, layout, vectors);
 
   for_rows(tiles, Grid(in).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
     for (int64_t c = 0; c < in.channels; ++c)
-      transform_input(x + c * plane, in, row, first, last, rows, zeros, layout, before, inputs + c * layout.channel);
+      transform_input(x + c * plane, in, row, first, last, rows, zeros, layout, c, before, inputs);
   });
   for (int64_t k = 0, block = 1; k < filters; ++block) {
     const int64_t end = block_begin(filters, block);
@@ -331,22 +328,22 @@ int64_t moments(const T* y, Plane out, Range tiles, int64_t images, Moments* res
 }
 
 int64_t forward_scratch(Plane in, int64_t tiles) {
-  const int64_t bundles = (tiles * parts + across - 1) / across;
-  return 7 * row_stride(in) + points * product_step + bundles * in_bundles(in.channels).bundle;
+  return 7 * row_stride(in) + points * product_step + bundles_of(tiles * parts) * Layout(in.channels).bundle;
 }
 
 // --- backward-weight -------------------------------------------------------------------------------------------------
 
 // A dY A^T of the tiles [first, last) of one row of tiles, one filter; pixels outside the image count as zero.
 template <class T>
-void transform_gradient(const T* dy, Plane in, int64_t tile_row, int64_t first, int64_t last, int64_t point,
-                        float* out) {
+void transform_gradient(const T* dy, Plane in, int64_t tile_row, int64_t first, int64_t last, const Layout& layout,
+                        int64_t filter, int64_t before, float* out) {
   const int64_t line = in.width * lanes, rest = in.height - tile * tile_row;
   const T* corner = dy + tile * tile_row * line;
-  for (int64_t t = first; t < last; ++t, out += lanes) {
+  for (int64_t t = first; t < last; ++t) {
     const bool whole = rest >= tile && in.width - tile * t >= tile;
     for (int part = 0; part < parts; ++part) {
       const T* from = corner + tile * t * lanes + part * width;
+      float* to = layout.at(out, filter, before + (t - first) * parts + part);
       V half[6][4];
       RIDE_UNROLL for (int j = 0; j < 4; ++j) {
         V d[4], o[6];
@@ -362,7 +359,7 @@ void transform_gradient(const T* dy, Plane in, int64_t tile_row, int64_t first, 
       RIDE_UNROLL for (int i = 0; i < 6; ++i) {
         V o[6];
         gradient_to_points(half[i], o);
-        RIDE_UNROLL for (int j = 0; j < 6; ++j) store(out + (6 * i + j) * point + part * width, o[j]);
+        RIDE_UNROLL for (int j = 0; j < 6; ++j) store(to + (6 * i + j) * layout.point, o[j]);
       }
     }
   }
@@ -371,20 +368,21 @@ void transform_gradient(const T* dy, Plane in, int64_t tile_row, int64_t first, 
 // Filters by channels whose products are summed at a time; filters in nearly even blocks, as in forward.
 constexpr int side_k = registers == 32 ? 6 : 3, side_c = 4;
 
-// products[k][c] += the lane sums of sum_n d[k][n] v[c][n], a block of filters by a block of channels.
+// products[k][c] += the sum over vectors and lanes of d[k] v[c], a block of filters by a block of channels.
 template <int block_k, int block_c>
-RIDE_INLINE void correlate_tile(const float* d, const float* v, int64_t vectors, float* products, int64_t channels) {
+RIDE_INLINE void correlate_block(const float* d, int64_t d_bundle, const float* v, int64_t v_bundle, int64_t bundles,
+                                 float* products, int64_t channels) {
   V total[block_k][block_c];
   RIDE_UNROLL for (int k = 0; k < block_k; ++k) RIDE_UNROLL for (int c = 0; c < block_c; ++c) total[k][c] = zero();
-  const int64_t step = vectors * width;
-  for (int64_t n = 0; n < step; n += width) {
-    V value[block_c];
-    RIDE_UNROLL for (int c = 0; c < block_c; ++c) value[c] = load(v + c * step + n);
-    RIDE_UNROLL for (int k = 0; k < block_k; ++k) {
-      const V gradient = load(d + k * step + n);
-      RIDE_UNROLL for (int c = 0; c < block_c; ++c) total[k][c] = gradient * value[c] + total[k][c];
+  for (int64_t bundle = 0; bundle < bundles; ++bundle, d += d_bundle, v += v_bundle)
+    RIDE_UNROLL for (int n = 0; n < across; ++n) {
+      V value[block_c];
+      RIDE_UNROLL for (int c = 0; c < block_c; ++c) value[c] = load(v + (c * across + n) * width);
+      RIDE_UNROLL for (int k = 0; k < block_k; ++k) {
+        const V gradient = load(d + (k * across + n) * width);
+        RIDE_UNROLL for (int c = 0; c < block_c; ++c) total[k][c] = gradient * value[c] + total[k][c];
+      }
     }
-  }
   RIDE_UNROLL for (int k = 0; k < block_k; ++k) {
     if constexpr (block_c == side_c) {
       add_sums(total[k], products + k * channels);
@@ -395,53 +393,53 @@ RIDE_INLINE void correlate_tile(const float* d, const float* v, int64_t vectors,
 }
 
 template <int block_k>
-void correlate_row(const float* d, const float* v, int64_t vectors, int64_t channels, float* products) {
+void correlate(const float* d, int64_t d_bundle, const float* v, int64_t v_bundle, int64_t bundles, int64_t channels,
+               float* products) {
   int64_t c = 0;
-  for (; c + side_c <= channels; c += side_c)
-    correlate_tile<block_k, side_c>(d, v + c * vectors * width, vectors, products + c, channels);
-  for (; c < channels; ++c) correlate_tile<block_k, 1>(d, v + c * vectors * width, vectors, products + c, channels);
+  for (; c + side_c <= channels; c += side_c, v += side_c * across * width)
+    correlate_block<block_k, side_c>(d, d_bundle, v, v_bundle, bundles, products + c, channels);
+  for (; c < channels; ++c, v += across * width)
+    correlate_block<block_k, 1>(d, d_bundle, v, v_bundle, bundles, products + c, channels);
 }
 
-using Correlate = void (*)(const float*, const float*, int64_t, int64_t, float*);
+using Correlate = void (*)(const float*, int64_t, const float*, int64_t, int64_t, int64_t, float*);
 #if RIDE_VECTOR_REGISTERS == 32
-constexpr Correlate correlate_rows[side_k] = {correlate_row<1>, correlate_row<2>, correlate_row<3>,
-                                              correlate_row<4>, correlate_row<5>, correlate_row<6>};
+constexpr Correlate correlate_by[side_k] = {correlate<1>, correlate<2>, correlate<3>,
+                                            correlate<4>, correlate<5>, correlate<6>};
 #else
-constexpr Correlate correlate_rows[side_k] = {correlate_row<1>, correlate_row<2>, correlate_row<3>};
+constexpr Correlate correlate_by[side_k] = {correlate<1>, correlate<2>, correlate<3>};
 #endif
 
 template <class T>
 void backward_weight(const T* x, Plane in, const T* dy, int64_t filters, Range tiles, float* scratch, float* products) {
   const int64_t vectors = (tiles.end - tiles.begin) * parts, plane = in.height * in.width * lanes;
-  const Transformed x_layout = in_rows(in.channels, vectors), dy_layout = in_rows(filters, vectors);
+  const Layout x_layout(in.channels), dy_layout(filters);
   float* rows = scratch;
   T* zeros = reinterpret_cast<T*>(rows + 6 * row_stride(in));
   float* inputs = rows + 7 * row_stride(in);
-  float* gradients = inputs + points * x_layout.point;
+  float* gradients = inputs + bundles_of(vectors) * x_layout.bundle;
   for (int64_t at = 0; at < in.width * lanes; at += width) store(zeros + at, zero());
+  clear_spare(inputs, x_layout, vectors);
+  clear_spare(gradients, dy_layout, vectors);
 
   for_rows(tiles, Grid(in).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
     for (int64_t c = 0; c < in.channels; ++c)
-      transform_input(x + c * plane, in, row, first, last, rows, zeros, x_layout, before,
-                      inputs + c * x_layout.channel);
+      transform_input(x + c * plane, in, row, first, last, rows, zeros, x_layout, c, before, inputs);
     for (int64_t k = 0; k < filters; ++k)
-      transform_gradient(dy + k * plane, in, row, first, last, dy_layout.point,
-                         gradients + k * dy_layout.channel + before * width);
+      transform_gradient(dy + k * plane, in, row, first, last, dy_layout, k, before, gradients);
   });
-  for (int p = 0; p < points; ++p) {
-    const float *d = gradients + p * dy_layout.point, *v = inputs + p * x_layout.point;
-    float* out = products + p * filters * in.channels;
-    const int64_t blocks = (filters + side_k - 1) / side_k;
+  const int64_t blocks = (filters + side_k - 1) / side_k;
+  for (int p = 0; p < points; ++p)
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = filters * block / blocks, size = filters * (block + 1) / blocks - begin;
-      correlate_rows[size - 1](d + begin * dy_layout.channel, v, vectors, in.channels, out + begin * in.channels);
+      correlate_by[size - 1](gradients + p * dy_layout.point + begin * across * width, dy_layout.bundle,
+                             inputs + p * x_layout.point, x_layout.bundle, bundles_of(vectors), in.channels,
+                             products + (p * filters + begin) * in.channels);
     }
-  }
 }
 
 int64_t backward_scratch(Plane in, int64_t filters, int64_t tiles) {
-  return 7 * row_stride(in) +
-         points * (in_rows(in.channels, tiles * parts).point + in_rows(filters, tiles * parts).point);
+  return 7 * row_stride(in) + bundles_of(tiles * parts) * (Layout(in.channels).bundle + Layout(filters).bundle);
 }
 
 // --- weights ---------------------------------------------------------------------------------------------------------
