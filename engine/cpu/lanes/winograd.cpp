@@ -50,26 +50,19 @@ void with_passes(const Tensor& x, F&& f) {
 }
 
 // The moments of every unit, put together in their order.
-class MomentsOfUnits {
- public:
-  MomentsOfUnits(const Plan& plan, int64_t images) : plan_(plan), images_(images) {
-    moments_.resize(static_cast<std::size_t>(plan.units() * plan.filters));
-    counts_.resize(static_cast<std::size_t>(plan.units()));
-  }
-  template <class T>
-  void take(const WinogradPasses<T>& passes, const T* y, int64_t group, int64_t unit, Range tiles) {
-    const Plane out{plan_.filters, plan_.plane.height, plan_.plane.width};
-    counts_[unit] =
-        passes.moments(y, out, tiles, std::min(lanes, images_ - group * lanes), moments_.data() + unit * plan_.filters);
-  }
+struct MomentsOfUnits {
+  MomentsOfUnits(const Plan& plan)
+      : filters(plan.filters),
+        moments(static_cast<std::size_t>(plan.units() * filters)),
+        counts(static_cast<std::size_t>(plan.units())) {}
   // Chan, Golub & LeVeque (1979): the deviation of two samples from their common mean.
   ChannelMoments total() const {
-    ChannelMoments out{floats(plan_.filters), floats(plan_.filters)};
-    for (int64_t k = 0; k < plan_.filters; ++k) {
+    ChannelMoments out{floats(filters), floats(filters)};
+    for (int64_t k = 0; k < filters; ++k) {
       double n = 0, mean = 0, deviation = 0;
-      for (int64_t unit = 0; unit < plan_.units(); ++unit) {
-        const Moments& m = moments_[unit * plan_.filters + k];
-        const double count = static_cast<double>(counts_[unit]), step = m.mean - mean;
+      for (std::size_t unit = 0; unit < counts.size(); ++unit) {
+        const Moments& m = moments[unit * filters + k];
+        const double count = static_cast<double>(counts[unit]), step = m.mean - mean;
         n += count;
         mean += step * count / n;
         deviation += m.deviation + step * step * count * (n - count) / n;
@@ -80,11 +73,9 @@ class MomentsOfUnits {
     return out;
   }
 
- private:
-  const Plan& plan_;
-  int64_t images_;
-  std::vector<Moments> moments_;
-  std::vector<int64_t> counts_;
+  int64_t filters;
+  std::vector<Moments> moments;
+  std::vector<int64_t> counts;
 };
 
 struct ConvolveOptions {
@@ -106,7 +97,7 @@ Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
   });
   Tensor y = Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
   const Plan plan(x, filters, channels, 0.5);
-  MomentsOfUnits units(plan, x.size(0));
+  MomentsOfUnits units(plan);
   with_passes(x, [&](const auto& passes, auto type) {
     using T = decltype(type);
     const T* from = reinterpret_cast<const T*>(x.raw());
@@ -117,12 +108,11 @@ Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
       plan.for_units(begin, end, [&](int64_t unit, int64_t group, Range tiles) {
         const int64_t at = group * plan.group_size(filters);
         const Epilogue<T> epilogue{o.bias.defined() ? o.bias.data<float>() : nullptr,
-                                   residual ? residual + at : nullptr, o.relu,
-                                   std::min(lanes, x.size(0) - group * lanes)};
-        T* out = to + at;
-        passes.forward(from + group * plan.group_size(channels), plan.plane, weights.data<float>(), filters, tiles,
-                       scratch.data<float>(), o.bias.defined() ? &epilogue : nullptr, out);
-        if (o.moments) units.take(passes, out, group, unit, tiles);
+                                   residual ? residual + at : nullptr, o.relu};
+        units.counts[unit] = passes.forward(from + group * plan.group_size(channels), plan.plane, weights.data<float>(),
+                                            filters, tiles, std::min(lanes, x.size(0) - group * lanes),
+                                            scratch.data<float>(), o.bias.defined() ? &epilogue : nullptr,
+                                            o.moments ? units.moments.data() + unit * filters : nullptr, to + at);
       });
     });
   });

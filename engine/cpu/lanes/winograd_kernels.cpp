@@ -193,7 +193,15 @@ constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>, multiply<
 
 // --- forward ---------------------------------------------------------------------------------------------------------
 
-// The part of one filter's outputs that lies in one vector: where it goes and what is done to it on the way.
+// What happens to outputs on their way to memory.
+enum class Finish { plain, epilogue, moments };
+
+// Sums over the outputs in one vector, relative to a value near their mean: that keeps the squares from cancelling.
+struct LaneSums {
+  V shift, sum, squares;
+};
+
+// The part of one filter's outputs that lies in one vector.
 template <class T>
 struct Target {
   T* y;
@@ -203,8 +211,9 @@ struct Target {
 };
 
 // The tile's outputs A^T m A to y, those of its rows and columns that lie inside the image.
-template <bool fused, class T>
-RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, int64_t line, int64_t rows, int64_t columns) {
+template <Finish finish, class T>
+RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& sums, int64_t line, int64_t rows,
+                               int64_t columns) {
   V half[4][6];
   RIDE_UNROLL for (int j = 0; j < 6; ++j) {
     V d[6], o[4];
@@ -212,12 +221,18 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, int64_t line
     from_points(d, o);
     RIDE_UNROLL for (int i = 0; i < 4; ++i) half[i][j] = o[i];
   }
+  V sum = sums.sum, squares = sums.squares;
   const auto put = [&](V v, int64_t at) {
-    if constexpr (fused) {
+    if constexpr (finish == Finish::epilogue) {
       v += to.bias;
       if (to.residual) v += load(to.residual + at);
       if (to.relu) v = max(v, zero());
       v *= to.mask;
+    }
+    if constexpr (finish == Finish::moments) {
+      const V d = v - sums.shift;
+      sum += d;
+      squares += d * d;
     }
     store(to.y + at, v);
   };
@@ -230,6 +245,10 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, int64_t line
       for (int j = 0; j < columns; ++j) put(o[j], i * line + j * lanes);
     }
   }
+  if constexpr (finish == Finish::moments) {
+    sums.sum = sum;
+    sums.squares = squares;
+  }
 }
 
 // One for the first `count` lanes of a part, zero for the others.
@@ -239,34 +258,75 @@ RIDE_INLINE V first_lanes(int64_t count, int part) {
   return mask;
 }
 
+// The lanes put together. Each has a mean of its own, `lane` away from the first one's shift; their squares split into
+// those within the lanes and those between them.
+RIDE_INLINE Moments moments_of(const LaneSums (&sums)[parts], const V (&mask)[parts], int64_t pixels, int64_t images) {
+  const float base = sums[0].shift[0], n = static_cast<float>(pixels);
+  V lane_sum = zero(), lane_squares = zero(), within = zero();
+  for (int part = 0; part < parts; ++part) {
+    const V step = sums[part].sum / n, lane = (sums[part].shift - base + step) * mask[part];
+    lane_sum += lane;
+    lane_squares += lane * lane;
+    within += (sums[part].squares - sums[part].sum * step) * mask[part];
+  }
+  float total[4] = {};
+  const V parts_of_total[4] = {lane_sum, lane_squares, within, zero()};
+  add_sums(parts_of_total, total);
+  const double mean = static_cast<double>(total[0]) / static_cast<double>(images);
+  return {base + mean, total[2] + static_cast<double>(n) * (total[1] - total[0] * mean)};
+}
+
+// What forward is asked for, without x.
+template <class T>
+struct Request {
+  Plane image;  // of y
+  Range tiles;
+  int64_t pixels;  // of those tiles
+  int64_t images;
+  const Epilogue<T>* epilogue;
+  Moments* moments;
+  T* y;
+};
+
 // One block of filters over all vectors: products, and from them the outputs, before either leaves the cache.
-template <bool fused, class T>
-void multiply_and_store(const float* weights, const float* inputs, int64_t channels, Range filters, Plane image,
-                        Range tiles, float* products, const Epilogue<T>* epilogue, T* y) {
-  const int64_t columns = Grid(image).columns, line = image.width * lanes, plane = image.height * line;
-  const int64_t vectors = (tiles.end - tiles.begin) * parts, bundle = Layout(channels).bundle;
+template <Finish finish, class T>
+void multiply_and_store(const float* weights, const float* inputs, int64_t channels, Range filters, float* products,
+                        const Request<T>& r) {
+  const int64_t columns = Grid(r.image).columns, line = r.image.width * lanes, plane = r.image.height * line;
+  const int64_t vectors = (r.tiles.end - r.tiles.begin) * parts, bundle = Layout(channels).bundle;
+  LaneSums sums[max_block][parts];
+  V mask[parts];
+  for (int part = 0; part < parts; ++part) mask[part] = first_lanes(r.images, part);
   for (int64_t n = 0; n < vectors; n += across, inputs += bundle) {
     multiply_by[filters.end - filters.begin - 1](weights, inputs, channels, products);
     for (int64_t i = n; i < n + across && i < vectors; ++i) {
-      const int64_t row = (tiles.begin + i / parts) / columns, column = (tiles.begin + i / parts) % columns;
-      const int64_t rows = image.height - tile * row, wide = image.width - tile * column;
+      const int64_t row = (r.tiles.begin + i / parts) / columns, column = (r.tiles.begin + i / parts) % columns;
+      const int64_t rows = r.image.height - tile * row, wide = r.image.width - tile * column;
       const int part = static_cast<int>(i % parts);
       for (int64_t k = filters.begin; k < filters.end; ++k) {
         const int64_t at = k * plane + tile * (row * line + column * lanes) + part * width;
-        Target<T> to{y + at, nullptr, zero(), zero(), false};
-        if constexpr (fused)
-          to = {y + at, epilogue->residual ? epilogue->residual + at : nullptr, all(epilogue->bias[k]),
-                first_lanes(epilogue->images, part), epilogue->relu};
-        store_outputs<fused>(products + ((k - filters.begin) * across + (i - n)) * width, to, line,
-                             rows < tile ? rows : tile, wide < tile ? wide : tile);
+        const float* m = products + ((k - filters.begin) * across + (i - n)) * width;
+        LaneSums& sum = sums[k - filters.begin][part];
+        // Point (1, 1) alone is the output of a constant image: near the mean, and at hand.
+        if (finish == Finish::moments && i < parts) sum = {load(m + (6 * 1 + 1) * product_step), zero(), zero()};
+        Target<T> to{r.y + at, nullptr, zero(), mask[part], false};
+        if constexpr (finish == Finish::epilogue) {
+          to.residual = r.epilogue->residual ? r.epilogue->residual + at : nullptr;
+          to.bias = all(r.epilogue->bias[k]);
+          to.relu = r.epilogue->relu;
+        }
+        store_outputs<finish>(m, to, sum, line, rows < tile ? rows : tile, wide < tile ? wide : tile);
       }
     }
   }
+  if constexpr (finish == Finish::moments)
+    for (int64_t k = filters.begin; k < filters.end; ++k)
+      r.moments[k] = moments_of(sums[k - filters.begin], mask, r.pixels, r.images);
 }
 
 template <class T>
-void forward(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, float* scratch,
-             const Epilogue<T>* epilogue, T* y) {
+int64_t forward(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, int64_t images,
+                float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y) {
   const int64_t vectors = (tiles.end - tiles.begin) * parts, plane = in.height * in.width * lanes;
   const Layout layout(in.channels);
   float* rows = scratch;
@@ -276,53 +336,22 @@ void forward(const T* x, Plane in, const float* weights, int64_t filters, Range 
   for (int64_t at = 0; at < in.width * lanes; at += width) store(zeros + at, zero());
   clear_spare(inputs, layout, vectors);
 
+  int64_t pixels = 0;
   for_rows(tiles, Grid(in).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
     for (int64_t c = 0; c < in.channels; ++c)
       transform_input(x + c * plane, in, row, first, last, rows, zeros, layout, c, before, inputs);
+    const int64_t bottom = tile * row + tile < in.height ? tile * row + tile : in.height;
+    const int64_t right = tile * last < in.width ? tile * last : in.width;
+    pixels += (bottom - tile * row) * (right - tile * first);
   });
+  const Request<T> request{{filters, in.height, in.width}, tiles, pixels, images, epilogue, moments, y};
+  const auto pass = epilogue  ? multiply_and_store<Finish::epilogue, T>
+                    : moments ? multiply_and_store<Finish::moments, T>
+                              : multiply_and_store<Finish::plain, T>;
   for (int64_t k = 0, block = 1; k < filters; ++block) {
     const int64_t end = block_begin(filters, block);
-    const auto pass = epilogue ? multiply_and_store<true, T> : multiply_and_store<false, T>;
-    pass(weights + points * k * in.channels, inputs, in.channels, {k, end}, in, tiles, products, epilogue, y);
+    pass(weights + points * k * in.channels, inputs, in.channels, {k, end}, products, request);
     k = end;
-  }
-}
-
-// Sums are taken relative to the first pixel, lane by lane: a value near the mean keeps the squares from cancelling.
-template <class T>
-int64_t moments(const T* y, Plane out, Range tiles, int64_t images, Moments* results) {
-  const int64_t columns = Grid(out).columns, line = out.width * lanes, plane = out.height * line;
-  const int64_t corner = tile * (tiles.begin / columns) * line + tile * (tiles.begin % columns) * lanes;
-  int64_t pixels = 0;
-  for (int64_t k = 0; k < out.channels; ++k, y += plane) {
-    V shift[parts], sums[parts], squares[parts];
-    for (int part = 0; part < parts; ++part) {
-      shift[part] = load(y + corner + part * width);
-      sums[part] = squares[part] = zero();
-    }
-    pixels = 0;
-    for_rows(tiles, columns, [&](int64_t row, int64_t first, int64_t last, int64_t) {
-      const int64_t bottom = tile * row + tile < out.height ? tile * row + tile : out.height;
-      const int64_t right = tile * last < out.width ? tile * last : out.width;
-      for (int64_t h = tile * row; h < bottom; ++h)
-        for (const T *p = y + h * line + tile * first * lanes, *end = y + h * line + right * lanes; p < end; p += lanes)
-          RIDE_UNROLL for (int part = 0; part < parts; ++part) {
-            const V d = load(p + part * width) - shift[part];
-            sums[part] += d;
-            squares[part] += d * d;
-          }
-      pixels += (bottom - tile * row) * (right - tile * first);
-    });
-    const double n = static_cast<double>(pixels);
-    double mean = 0, within = 0, between = 0;
-    for (int64_t i = 0; i < images; ++i) {
-      const double lane = sums[i / width][i % width] / n;
-      within += squares[i / width][i % width] - lane * lane * n;
-      const double step = shift[i / width][i % width] + lane - mean;
-      mean += step / static_cast<double>(i + 1);
-      between += step * (shift[i / width][i % width] + lane - mean);
-    }
-    results[k] = {mean, within + between * n};
   }
   return pixels * images;
 }
@@ -506,7 +535,7 @@ const WinogradKernels winograd_kernels = {forward_scratch,
                                           backward_scratch,
                                           transform_weights,
                                           untransform_weights,
-                                          {forward<float>, moments<float>, backward_weight<float>},
-                                          {forward<bf16>, moments<bf16>, backward_weight<bf16>}};
+                                          {forward<float>, backward_weight<float>},
+                                          {forward<bf16>, backward_weight<bf16>}};
 
 }  // namespace engine::cpu::lanes::RIDE_ISA

@@ -15,30 +15,27 @@ struct Plane {
   int64_t channels, height, width;
 };
 struct Moments {
-  double mean, deviation;
+  double mean, deviation;  // deviation: the summed squared differences from the mean
 };
 struct Range {
   int64_t begin, end;
 };
 
-// What forward does to y before it is stored: y = relu?(y + bias + residual?), in the first `images` lanes.
+// What forward may do to y before it is stored: y = relu?(y + bias + residual?).
 template <class T>
 struct Epilogue {
   const float* bias;  // one per filter
   const T* residual;  // as y, or null
   bool relu;
-  int64_t images;
 };
 
 template <class T>
 struct WinogradPasses {
-  // y (filters) = w (*) x (channels), on the given output tiles of one group. `weights` as transform_weights leaves
-  // them, `scratch` of forward_scratch() floats, `epilogue` may be null.
-  void (*forward)(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, float* scratch,
-                  const Epilogue<T>* epilogue, T* y);
-  // Per filter the mean and the summed squared deviation from it over those tiles of y and the first `images` lanes;
-  // right after forward, while they are in the cache. Returns the number of values.
-  int64_t (*moments)(const T* y, Plane out, Range tiles, int64_t images, Moments* moments);
+  // y (filters) = w (*) x (channels), on the given output tiles of one group with `images` images. `weights` as
+  // transform_weights leaves them, `scratch` of forward_scratch() floats. Either an epilogue, or the moments of those
+  // outputs (one per filter), or neither. Returns the number of values that the moments are of.
+  int64_t (*forward)(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, int64_t images,
+                     float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y);
   // products[p] += sum over the tiles of (transformed dy) (transformed x)^T, (36, filters, channels).
   void (*backward_weight)(const T* x, Plane in, const T* dy, int64_t filters, Range tiles, float* scratch,
                           float* products);
