@@ -15,6 +15,25 @@ std::mutex mutex;
 std::map<std::string, Row> collected;
 thread_local Scope* innermost = nullptr;
 
+double per(double amount, double whole) { return whole > 0 ? amount / whole : 0; }
+
+std::string_view bound(const Row& row, const Peaks& peaks) {
+  if (row.flops == 0 && row.bytes == 0) return "-";
+  return row.flops / peaks.flops > row.bytes / peaks.bytes ? "compute" : "memory";
+}
+
+std::string line(const Row& row, double total_seconds, const TableOptions& options, bool with_peaks) {
+  const double steps = static_cast<double>(std::max<int64_t>(options.steps, 1));
+  const double flops = per(row.flops, row.seconds), bytes = per(row.bytes, row.seconds);
+  std::string text = fmt::format("{:<36}{:>10.2f}{:>7.1f}%{:>8.4g}{:>10.1f}{:>9.1f}", row.name,
+                                 row.seconds * 1e3 / steps, 100 * per(row.seconds, total_seconds),
+                                 static_cast<double>(row.calls) / steps, flops * 1e-9, bytes * 1e-9);
+  if (!with_peaks) return text + '\n';
+  const Peaks& peaks = options.peaks;
+  return text + fmt::format("{:>9.1f}%{:>10.1f}%  {}\n", 100 * flops / peaks.flops, 100 * bytes / peaks.bytes,
+                            bound(row, peaks));
+}
+
 }  // namespace
 
 void enable(bool enable) { on = enable; }
@@ -62,16 +81,24 @@ std::vector<Row> rows() {
   return out;
 }
 
-std::string table() {
-  double total = 0;
-  for (const Row& row : rows()) total += row.seconds;
-  std::string text =
-      fmt::format("{:<36}{:>10}{:>8}{:>9}{:>10}{:>9}\n", "op", "ms", "share", "calls", "GFLOP/s", "GB/s");
-  for (const Row& row : rows())
-    text += fmt::format("{:<36}{:>10.2f}{:>7.1f}%{:>9}{:>10.1f}{:>9.1f}\n", row.name, row.seconds * 1e3,
-                        total > 0 ? 100 * row.seconds / total : 0, row.calls,
-                        row.seconds > 0 ? row.flops / row.seconds * 1e-9 : 0,
-                        row.seconds > 0 ? row.bytes / row.seconds * 1e-9 : 0);
+std::string table(const TableOptions& options) {
+  const std::vector<Row> all = rows();
+  Row sum{.name = "sum"};
+  for (const Row& row : all) {
+    sum.calls += row.calls;
+    sum.seconds += row.seconds;
+    sum.flops += row.flops;
+    sum.bytes += row.bytes;
+  }
+  const Peaks& peaks = options.peaks;
+  const bool with_peaks = peaks.flops > 0 && peaks.bytes > 0;
+  std::string text = fmt::format("{:<36}{:>10}{:>8}{:>8}{:>10}{:>9}", "op", "ms", "share", "calls", "GFLOP/s", "GB/s");
+  text += with_peaks ? fmt::format("{:>10}{:>11}  {}\n", "of flops", "of memory", "bound") : "\n";
+  for (const Row& row : all) text += line(row, sum.seconds, options, with_peaks);
+  text += line(sum, sum.seconds, options, with_peaks);
+  if (with_peaks)
+    text += fmt::format("measured peaks: {:.1f} GFLOP/s of multiply-adds, {:.1f} GB/s of memory\n", peaks.flops * 1e-9,
+                        peaks.bytes * 1e-9);
   return text;
 }
 

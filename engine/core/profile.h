@@ -20,7 +20,20 @@ void enable(bool on);
 bool enabled();
 void reset();
 std::vector<Row> rows();  // by falling time
-std::string table();      // the rows as text: time, share, calls, GFLOP/s, GB/s
+
+// What a device reaches at best; zeros: not known.
+struct Peaks {
+  double flops = 0;  // floating point operations a second
+  double bytes = 0;  // bytes moved to and from memory a second
+};
+struct TableOptions {
+  Peaks peaks = {};
+  int64_t steps = 1;  // times and calls are divided by it
+};
+// The rows as text: time, share, calls, GFLOP/s, GB/s and, with peaks, both as shares of them. `bound` says which of
+// the two limits an op (the roofline): compute where its work per byte is above flops / bytes of the peaks, memory
+// below it. More than 100 % of memory comes from caches. The sum of all rows and the peaks stand below.
+std::string table(const TableOptions& options = {});
 
 // Adds work to the innermost open scope of this thread.
 void add_work(double flops, double bytes);

@@ -12,6 +12,7 @@ KernelTable kernel_table() {
   fill(table.norm);
   fill(table.pool);
   fill(table.optim);
+  fill(table.peak);
   return table;
 }
 

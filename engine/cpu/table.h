@@ -12,6 +12,7 @@ void fill(MatmulKernels& table);
 void fill(NormKernels& table);
 void fill(PoolKernels& table);
 void fill(OptimKernels& table);
+void fill(PeakKernels& table);
 
 KernelTable kernel_table();
 

@@ -6,6 +6,7 @@
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/norm.h"
 #include "engine/kernels/optim.h"
+#include "engine/kernels/peak.h"
 #include "engine/kernels/pool.h"
 #include "engine/kernels/reduce.h"
 
@@ -20,6 +21,7 @@ struct KernelTable {
   NormKernels norm;
   PoolKernels pool;
   OptimKernels optim;
+  PeakKernels peak;
 };
 
 // Throws when this build has no back end for the device.

@@ -76,6 +76,32 @@ TEST_CASE("the table names each op with calls and rates") {
     CHECK_MESSAGE(table.find(part) != std::string::npos, part, " missing in\n", table);
 }
 
+TEST_CASE("beside a device's peaks the table shows shares of them, what bounds an op, and times of one step") {
+  Profiling on;
+  {
+    profile::Scope scope("conv2d");
+    profile::add_work(4e9, 1e6);  // 4000 flops a byte
+  }
+  {
+    profile::Scope scope("batch_norm");
+    profile::add_work(1e6, 1e9);
+  }
+  { profile::Scope scope("reshape"); }
+  const std::string table = profile::table({.peaks = {.flops = 100e9, .bytes = 10e9}, .steps = 2});
+  const auto line_of = [&](const std::string& start) {
+    const std::size_t at = table.find('\n' + start);
+    REQUIRE(at != std::string::npos);
+    return table.substr(at + 1, table.find('\n', at + 1) - at - 1);
+  };
+  CHECK(line_of("conv2d").ends_with("compute"));
+  CHECK(line_of("batch_norm").ends_with("memory"));
+  CHECK(line_of("reshape").ends_with("-"));
+  CHECK(line_of("sum").find("100.0%     1.5") != std::string::npos);  // 3 calls in 2 steps
+  CHECK(line_of("measured peaks").find("100.0 GFLOP/s") != std::string::npos);
+  CHECK(line_of("measured peaks").find("10.0 GB/s") != std::string::npos);
+  CHECK(profile::table().find("of flops") == std::string::npos);  // unknown peaks, no shares
+}
+
 TEST_CASE("a scope left by an exception closes itself") {
   Profiling on;
   try {

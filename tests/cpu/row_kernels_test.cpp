@@ -141,6 +141,7 @@ TEST_CASE("the CPU back end fills every slot of the kernel table") {
   check_slots(e.unary, e.unary_backward, e.binary, e.compare, e.where, e.copy, e.dropout);
   const auto& r = table.reduce;
   check_slots(r.sum, r.argmax, r.sort, r.softmax, r.softmax_backward);
+  check_one(table.peak.measure);
   check_slots(table.index.gather, table.index.scatter, table.matmul.matmul, table.optim.sgd, table.optim.adamw);
   check_slots(table.conv.forward, table.conv.backward_input, table.conv.backward_weight);
   check_slots(table.norm.statistics, table.norm.normalize, table.norm.backward);
