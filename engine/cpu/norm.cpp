@@ -3,6 +3,8 @@
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
+#include "engine/cpu/lanes/layout.h"
+#include "engine/cpu/lanes/norm.h"
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/table.h"
 
@@ -221,8 +223,9 @@ bool fits_rows(const Tensor& x, const Layout& l) { return x.dtype() == DType::f3
 
 void statistics(const Tensor& x_any, const Tensor& mean, const Tensor& variance) {
   const Tensor x = dense(x_any);
-  const Layout l = layout_of(x);
   count_traffic(x, 1);
+  if (lanes::any_in_lanes(x)) return lanes::norm_statistics(x, mean, variance);
+  const Layout l = layout_of(x);
   if (fits_rows(x, l)) return statistics_rows(Rows(l), x.data<float>(), mean.data<float>(), variance.data<float>());
   dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -234,8 +237,9 @@ void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, c
                const Tensor& residual_any, bool relu, const Tensor& y) {
   const Tensor x = dense(x_any, y.format());
   const Tensor residual = dense(residual_any, y.format());
-  const Layout l = layout_of(y);
   count_traffic(x, residual.defined() ? 3 : 2);
+  if (lanes::any_in_lanes(y)) return lanes::normalize(x, mean, inv_std, weight, bias, residual, relu, y);
+  const Layout l = layout_of(y);
   dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {
     using T = typename decltype(tag)::type;
     using S = Stat<T>;
@@ -254,10 +258,14 @@ BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, b
   saved.x = dense(given.x);
   if (saved.relu) saved.y = dense(given.y, saved.x.format());
   const Tensor dy = dense(dy_any, saved.x.format());
-  const Layout l = layout_of(saved.x);
   BatchNormGradients out{empty_like(saved.x), empty_like(saved.weight), empty_like(saved.weight),
                          wants_dresidual ? empty_like(saved.x) : Tensor()};
   count_traffic(dy, (saved.relu ? 6 : 4) + (wants_dresidual ? 2 : 1));
+  if (lanes::any_in_lanes(dy)) {
+    lanes::norm_backward(saved, dy, out);
+    return out;
+  }
+  const Layout l = layout_of(saved.x);
   dispatch_floating(dy.dtype(), "batch_norm", [&](auto tag) {
     using T = typename decltype(tag)::type;
     using S = Stat<T>;

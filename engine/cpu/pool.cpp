@@ -1,7 +1,11 @@
 // Pooling: oneDNN for f32, plain loops for f64, f32 for the 16-bit types.
+#include <cstring>
+
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
+#include "engine/cpu/lanes/layout.h"
+#include "engine/cpu/lanes/pool.h"
 #include "engine/cpu/onednn.h"
 #include "engine/cpu/plain.h"
 #include "engine/cpu/table.h"
@@ -137,6 +141,53 @@ void average_backward(const Tensor& dy, const Pool2dOptions& options, const Tens
   });
 }
 
+// (N, C) as the pooled maps (N, C, 1, 1) that it is.
+Tensor as_maps(const Tensor& y) { return y.as_strided({y.size(0), y.size(1), 1, 1}, {y.size(1), 1, 1, 1}); }
+
+Pool2dOptions whole_map(const Tensor& x) {
+  return {.kernel = {x.size(2), x.size(3)}, .stride = {x.size(2), x.size(3)}};
+}
+
+void global_average(const Tensor& x, const Tensor& y) {
+  if (lanes::any_in_lanes(x)) return lanes::global_average(x, y);
+  average(x, whole_map(x), as_maps(y));
+}
+
+void global_average_backward(const Tensor& dy_any, const Tensor& dx) {
+  const Tensor dy = dense(dy_any, MemoryFormat::contiguous);
+  if (lanes::any_in_lanes(dx)) return lanes::global_average_backward(dy, dx);
+  average_backward(as_maps(dy), whole_map(dx), dx);
+}
+
+// The pixels of the large side that are in the small one, and the channels of the small side that are in the large one:
+// views of equal shape.
+Tensor chosen_pixels(const Tensor& large, const Tensor& small, int64_t stride) {
+  Strides s = large.strides();
+  s[2] *= stride;
+  s[3] *= stride;
+  return large.as_strided({large.size(0), large.size(1), small.size(2), small.size(3)}, s);
+}
+Tensor own_channels(const Tensor& large, const Tensor& small, int64_t before) {
+  return small.as_strided(small.shape().replaced(1, large.size(1)), small.strides(), before * small.strides()[1]);
+}
+
+void clear(const Tensor& x) {
+  if (x.numel()) std::memset(x.raw(), 0, static_cast<std::size_t>(x.numel()) * size_of(x.dtype()));
+}
+
+void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y) {
+  if (lanes::any_in_lanes(y)) return lanes::subsample(x, options, y);
+  if (y.size(1) != x.size(1)) clear(y);
+  copy(chosen_pixels(x, y, options.stride), own_channels(x, y, options.channels_before));
+}
+
+void subsample_backward(const Tensor& dy_any, const SubsampleOptions& options, const Tensor& dx) {
+  const Tensor dy = dense(dy_any, dx.format());
+  if (lanes::any_in_lanes(dx)) return lanes::subsample_backward(dy, options, dx);
+  if (options.stride != 1) clear(dx);
+  copy(own_channels(dx, dy, options.channels_before), chosen_pixels(dx, dy, options.stride));
+}
+
 }  // namespace
 
 void fill(PoolKernels& table) {
@@ -144,6 +195,10 @@ void fill(PoolKernels& table) {
   table.max_backward = max_backward;
   table.average = average;
   table.average_backward = average_backward;
+  table.global_average = global_average;
+  table.global_average_backward = global_average_backward;
+  table.subsample = subsample;
+  table.subsample_backward = subsample_backward;
 }
 
 }  // namespace engine::cpu

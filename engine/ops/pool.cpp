@@ -2,7 +2,6 @@
 
 #include "engine/core/profile.h"
 #include "engine/kernels/select.h"
-#include "engine/ops/reduce.h"
 #include "engine/ops/shape_ops.h"
 
 namespace engine {
@@ -20,6 +19,11 @@ Pool2dOptions resolve(const char* op, const Tensor& x, Pool2dOptions o) {
   return o;
 }
 
+// Windows are walked through strides.
+Tensor strided(const Tensor& x) {
+  return x.format() == MemoryFormat::batch_lanes ? contiguous(x, MemoryFormat::channels_last) : x;
+}
+
 Tensor output_for(const Tensor& x, const Pool2dOptions& o) {
   const Shape shape{x.size(0), x.size(1), (x.size(2) + 2 * o.padding.h - o.kernel.h) / o.stride.h + 1,
                     (x.size(3) + 2 * o.padding.w - o.kernel.w) / o.stride.w + 1};
@@ -29,8 +33,9 @@ Tensor output_for(const Tensor& x, const Pool2dOptions& o) {
 }  // namespace
 
 // y = max over the window; dx = dy at the winner.
-Tensor max_pool2d(const Tensor& x, const Pool2dOptions& asked) {
+Tensor max_pool2d(const Tensor& any, const Pool2dOptions& asked) {
   profile::Scope scope("max_pool2d");
+  const Tensor x = strided(any);
   const Pool2dOptions options = resolve("max_pool2d", x, asked);
   Tensor y = output_for(x, options), winners;
   kernels(x).pool.max(x, options, y, winners);
@@ -43,8 +48,9 @@ Tensor max_pool2d(const Tensor& x, const Pool2dOptions& asked) {
 }
 
 // y = sum over the window / its size; dx = dy spread evenly.
-Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& asked) {
+Tensor avg_pool2d(const Tensor& any, const Pool2dOptions& asked) {
   profile::Scope scope("avg_pool2d");
+  const Tensor x = strided(any);
   const Pool2dOptions options = resolve("avg_pool2d", x, asked);
   Tensor y = output_for(x, options);
   kernels(x).pool.average(x, options, y);
@@ -56,9 +62,41 @@ Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& asked) {
                 });
 }
 
+// y = mean over the map; dx = dy / (H W) at every pixel.
 Tensor global_avg_pool2d(const Tensor& x) {
-  check(x.rank() == 4, "global_avg_pool2d", "needs (N, C, H, W), got {}", x.shape());
-  return reshape(avg_pool2d(x, {.kernel = {x.size(2), x.size(3)}}), {x.size(0), x.size(1)});
+  profile::Scope scope("global_avg_pool2d");
+  check(x.rank() == 4 && x.size(2) > 0 && x.size(3) > 0, "global_avg_pool2d", "needs (N, C, H, W) with pixels, got {}",
+        x.shape());
+  check(is_floating(x.dtype()), "global_avg_pool2d", "only defined for floating point types, got {}: cast first",
+        name(x.dtype()));
+  Tensor y = Tensor::empty({x.size(0), x.size(1)}, {.dtype = x.dtype(), .device = x.device()});
+  kernels(x).pool.global_average(x, y);
+  return record("global_avg_pool2d", y, {x},
+                [from = x.shape(), like = x.options()](const Tensor& dy, Needs) -> Gradients {
+                  Tensor dx = Tensor::empty(from, like);
+                  kernels(dy).pool.global_average_backward(dy, dx);
+                  return {dx};
+                });
+}
+
+// y[n, before + c, p, q] = x[n, c, stride p, stride q]; dx is dy at these pixels and zero at the others.
+Tensor subsample2d(const Tensor& x, const SubsampleOptions& options) {
+  profile::Scope scope("subsample2d");
+  check(x.rank() == 4 && options.stride > 0, "subsample2d", "needs (N, C, H, W) and a positive stride, got {} and {}",
+        x.shape(), options.stride);
+  check(options.channels_before >= 0 && options.channels_after >= 0, "subsample2d",
+        "adds a negative number of channels: {} before, {} after", options.channels_before, options.channels_after);
+  const auto kept = [&](int64_t size) { return (size + options.stride - 1) / options.stride; };
+  Tensor y = Tensor::empty(
+      {x.size(0), options.channels_before + x.size(1) + options.channels_after, kept(x.size(2)), kept(x.size(3))},
+      x.options());
+  kernels(x).pool.subsample(x, options, y);
+  return record("subsample2d", y, {x},
+                [options, from = x.shape(), like = x.options()](const Tensor& dy, Needs) -> Gradients {
+                  Tensor dx = Tensor::empty(from, like);
+                  kernels(dy).pool.subsample_backward(dy, options, dx);
+                  return {dx};
+                });
 }
 
 }  // namespace engine

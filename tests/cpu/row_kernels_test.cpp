@@ -146,6 +146,8 @@ TEST_CASE("the CPU back end fills every slot of the kernel table") {
   check_slots(table.conv.forward, table.conv.backward_input, table.conv.backward_weight);
   check_slots(table.norm.statistics, table.norm.normalize, table.norm.backward);
   check_slots(table.pool.max, table.pool.max_backward, table.pool.average, table.pool.average_backward);
+  check_slots(table.pool.global_average, table.pool.global_average_backward, table.pool.subsample,
+              table.pool.subsample_backward);
 }
 
 TEST_CASE("an empty slot and a device without a back end say so") {

@@ -13,7 +13,7 @@ struct LanePlaces {
   int64_t inner, inner_step, outer_step;
 };
 
-// Some images of one group: image k starts at image_stride * k elements; `images` of them, at most 16, exist.
+// The images of one group: image k starts at image_stride * k elements; `count` of them, 1 to 16, exist.
 template <class T>
 struct LayoutFunctions {
   // group[place(i)][k] = images[k][i] for first <= i < end; zero in the lanes of images that don't exist.

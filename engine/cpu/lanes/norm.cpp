@@ -1,0 +1,154 @@
+#include "engine/cpu/lanes/norm.h"
+
+#include <array>
+#include <vector>
+
+#include "engine/core/parallel.h"
+#include "engine/cpu/lanes/norm_kernels.h"
+
+namespace engine::cpu::lanes {
+namespace {
+
+// A run is the pixels of one channel of one group; run i starts at element i * size of the memory.
+struct Runs {
+  int64_t images, groups, channels, pixels, size;
+
+  explicit Runs(const Tensor& x)
+      : images(x.size(0)),
+        groups(groups_of(x.shape())[0]),
+        channels(x.size(1)),
+        pixels(x.size(2) * x.size(3)),
+        size(pixels * images_per_group) {}
+
+  int existing(int64_t run) const {
+    return static_cast<int>(std::min(images - run / channels * images_per_group, images_per_group));
+  }
+  double values_per_channel() const { return static_cast<double>(images * pixels); }
+
+  // f(run, channel, where it starts), in parallel.
+  template <class F>
+  void each(F&& f) const {
+    const int64_t grain = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(size, 1));
+    parallel_for(groups * channels, grain, [&](int64_t run, int64_t end) {
+      for (; run < end; ++run) f(run, run % channels, run * size);
+    });
+  }
+};
+
+using LaneSums = std::array<float, images_per_group>;
+using TwoSums = std::array<double, 2>;
+
+// Two sums per channel. f(run, channel, where it starts, sums, sums) gives them per lane in f32; from there on they are
+// added in double and in order.
+template <class F>
+std::vector<TwoSums> reduce(const Runs& runs, F&& f) {
+  std::vector<TwoSums> of_run(static_cast<std::size_t>(runs.groups * runs.channels));
+  runs.each([&](int64_t run, int64_t channel, int64_t at) {
+    alignas(64) LaneSums first, second;
+    f(channel, at, first.data(), second.data());
+    TwoSums total{};
+    for (int lane = 0; lane < runs.existing(run); ++lane) {
+      total[0] += first[lane];
+      total[1] += second[lane];
+    }
+    of_run[run] = total;
+  });
+  std::vector<TwoSums> of_channel(static_cast<std::size_t>(runs.channels), TwoSums{});
+  for (std::size_t run = 0; run < of_run.size(); ++run)
+    for (int k = 0; k < 2; ++k) of_channel[run % of_channel.size()][k] += of_run[run][k];
+  return of_channel;
+}
+
+// f(the kernels for x's type, a null pointer of the type they read)
+template <class F>
+void with_functions(const Tensor& x, F&& f) {
+  switch (x.dtype()) {
+    case DType::f32: return f(lane_norm_kernels().f32, static_cast<float*>(nullptr));
+    case DType::bf16: return f(lane_norm_kernels().bf16, static_cast<uint16_t*>(nullptr));
+    default: fail("batch_norm", "batch_lanes has kernels for f32 and bf16, not for {}: use contiguous()", x.str());
+  }
+}
+
+template <class T>
+T* elements(const Tensor& x) {
+  return x.defined() ? reinterpret_cast<T*>(x.raw()) : nullptr;
+}
+
+// A typical value of each channel: the mean over the first pixel of the first images.
+std::vector<float> typical_values(const Tensor& x, const Runs& runs) {
+  std::vector<float> values(static_cast<std::size_t>(runs.channels));
+  dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    for (int64_t c = 0; c < runs.channels; ++c) {
+      double sum = 0;
+      for (int lane = 0; lane < runs.existing(0); ++lane)
+        sum += static_cast<Compute<T>>(x.data<T>()[c * runs.size + lane]);
+      values[c] = static_cast<float>(sum / runs.existing(0));
+    }
+  });
+  return values;
+}
+
+}  // namespace
+
+// mean = k + E[x - k], variance = E[(x - k)^2] - E[x - k]^2, with k near the mean so that little cancels.
+void norm_statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+  const Runs runs(x);
+  with_functions(x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
+    const std::vector<float> shift = typical_values(x, runs);
+    const T* px = elements<T>(x);
+    const auto sums = reduce(runs, [&](int64_t c, int64_t at, float* sum, float* squares) {
+      kernels.sums(px + at, shift[c], runs.pixels, sum, squares);
+    });
+    for (int64_t c = 0; c < runs.channels; ++c) {
+      const double m = sums[c][0] / runs.values_per_channel(), m2 = sums[c][1] / runs.values_per_channel();
+      mean.data<float>()[c] = static_cast<float>(shift[c] + m);
+      variance.data<float>()[c] = static_cast<float>(std::max(0.0, m2 - m * m));
+    }
+  });
+}
+
+void normalize(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& weight, const Tensor& bias,
+               const Tensor& residual, bool relu, const Tensor& y) {
+  const Runs runs(x);
+  const float *m = mean.data<float>(), *s = inv_std.data<float>(), *w = weight.data<float>(), *b = bias.data<float>();
+  with_functions(x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
+    const T *px = elements<T>(x), *pr = elements<T>(residual);
+    T* py = elements<T>(y);
+    runs.each([&](int64_t run, int64_t c, int64_t at) {
+      const float scale = s[c] * w[c];
+      kernels.normalize(px + at, scale, b[c] - m[c] * scale, pr ? pr + at : nullptr, relu, runs.existing(run),
+                        runs.pixels, py + at);
+    });
+  });
+}
+
+// g = dy where y > 0;  dbias = sum g;  dweight = s sum g (x - m);  dresidual = g
+// dx = ws (g - mean(g) - (x - m) s mean(g z)) = a g + b x + c
+void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNormGradients& out) {
+  const Runs runs(saved.x);
+  const float *m = saved.mean.data<float>(), *s = saved.inv_std.data<float>(), *w = saved.weight.data<float>();
+  with_functions(saved.x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
+    const T *px = elements<T>(saved.x), *py = saved.relu ? elements<T>(saved.y) : nullptr, *pdy = elements<T>(dy);
+    T *pdx = elements<T>(out.dx), *pdr = elements<T>(out.dresidual);
+    const auto sums = reduce(runs, [&](int64_t c, int64_t at, float* sum_g, float* sum_gx) {
+      kernels.backward_sums(px + at, py ? py + at : nullptr, pdy + at, m[c], runs.pixels, sum_g, sum_gx);
+    });
+    std::vector<std::array<float, 3>> abc(sums.size());
+    for (std::size_t c = 0; c < sums.size(); ++c) {
+      const double dbias = sums[c][0], dweight = sums[c][1] * s[c], ws = double{w[c]} * s[c];
+      const double share = saved.batch_statistics ? ws / runs.values_per_channel() : 0;
+      out.dbias.data<float>()[c] = static_cast<float>(dbias);
+      out.dweight.data<float>()[c] = static_cast<float>(dweight);
+      abc[c] = {static_cast<float>(ws), static_cast<float>(-share * s[c] * dweight),
+                static_cast<float>(share * (m[c] * s[c] * dweight - dbias))};
+    }
+    runs.each([&](int64_t run, int64_t channel, int64_t at) {
+      const auto [a, b, c] = abc[channel];
+      kernels.backward_input(px + at, py ? py + at : nullptr, pdy + at, a, b, c, runs.existing(run), runs.pixels,
+                             pdx + at, pdr ? pdr + at : nullptr);
+    });
+  });
+}
+
+}  // namespace engine::cpu::lanes

@@ -1,0 +1,158 @@
+// Compiled once per instruction set; see engine/cpu/isa.h for what it must not include.
+#include "engine/cpu/lanes/norm_kernels.h"
+
+#include "engine/cpu/lanes/vec.h"
+
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+namespace engine::cpu {
+namespace lanes::RIDE_ISA {
+namespace {
+
+// Vectors summed side by side, so that one addition need not wait for the last: four pixels of a group with AVX-512.
+constexpr int abreast = parts > 4 ? parts : 4;
+
+RIDE_INLINE V where(I condition, V v) { return reinterpret_cast<V>(condition & reinterpret_cast<I>(v)); }
+
+// All bits set in the first `images` lanes of a group: part k's vector.
+RIDE_INLINE I existing(int images, int k) {
+  I number{};
+  for (int j = 0; j < width; ++j) number[j] = k * width + j;
+  return number < images;
+}
+
+// Adds the vectors that hold the same lanes of successive pixels: sums[lane].
+RIDE_INLINE void store_sums(const V (&sums)[abreast], float* to) {
+  for (int k = 0; k < parts; ++k) {
+    V total = sums[k];
+    for (int i = k + parts; i < abreast; i += parts) total += sums[i];
+    store(to + k * width, total);
+  }
+}
+
+// f(i, k) for every vector of a run, at element i; k < abreast says which of the sums it belongs to.
+template <class F>
+RIDE_INLINE void each_vector(int64_t pixels, F&& f) {
+  const int64_t n = pixels * lanes;
+  int64_t i = 0;
+  for (; i + abreast * width <= n; i += abreast * width) {
+    RIDE_UNROLL
+    for (int k = 0; k < abreast; ++k) f(i + k * width, k);
+  }
+  for (; i < n; i += lanes) {
+    RIDE_UNROLL
+    for (int k = 0; k < parts; ++k) f(i + k * width, k);
+  }
+}
+
+template <class T>
+void sums(const T* x, float shift, int64_t pixels, float* sum, float* squares) {
+  const V middle = all(shift);
+  V s[abreast]{}, q[abreast]{};
+  each_vector(
+      pixels, [&](int64_t i, int k) __attribute__((always_inline)) {
+        const V d = load(x + i) - middle;
+        s[k] += d;
+        q[k] += d * d;
+      });
+  store_sums(s, sum);
+  store_sums(q, squares);
+}
+
+template <bool has_residual, bool relu, class T>
+void normalize_as(const T* x, float scale, float shift, const T* residual, int images, int64_t pixels, T* y) {
+  I exists[parts];
+  for (int k = 0; k < parts; ++k) exists[k] = existing(images, k);
+  const V add = all(shift);
+  for (int64_t i = 0; i < pixels * lanes; i += lanes) {
+    RIDE_UNROLL
+    for (int k = 0; k < parts; ++k) {
+      const int64_t at = i + k * width;
+      V v = load(x + at) * scale + add;
+      if (has_residual) v += load(residual + at);
+      // Written so that NaN passes the ReLU, as it does everywhere.
+      store(y + at, where(relu ? exists[k] & ~(v <= zero()) : exists[k], v));
+    }
+  }
+}
+
+template <class T>
+void normalize(const T* x, float scale, float shift, const T* residual, bool relu, int images, int64_t pixels, T* y) {
+  if (residual && relu)
+    normalize_as<true, true>(x, scale, shift, residual, images, pixels, y);
+  else if (residual)
+    normalize_as<true, false>(x, scale, shift, residual, images, pixels, y);
+  else if (relu)
+    normalize_as<false, true>(x, scale, shift, residual, images, pixels, y);
+  else
+    normalize_as<false, false>(x, scale, shift, residual, images, pixels, y);
+}
+
+template <bool relu, class T>
+RIDE_INLINE V masked(const T* dy, const T* y, int64_t i) {
+  return relu ? where(load(y + i) > zero(), load(dy + i)) : load(dy + i);
+}
+
+template <bool relu, class T>
+void backward_sums_as(const T* x, const T* y, const T* dy, float mean, int64_t pixels, float* sum_g, float* sum_gx) {
+  const V middle = all(mean);
+  V s[abreast]{}, q[abreast]{};
+  each_vector(
+      pixels, [&](int64_t i, int k) __attribute__((always_inline)) {
+        const V g = masked<relu>(dy, y, i);
+        s[k] += g;
+        q[k] += g * (load(x + i) - middle);
+      });
+  store_sums(s, sum_g);
+  store_sums(q, sum_gx);
+}
+
+template <class T>
+void backward_sums(const T* x, const T* y, const T* dy, float mean, int64_t pixels, float* sum_g, float* sum_gx) {
+  if (y)
+    backward_sums_as<true>(x, y, dy, mean, pixels, sum_g, sum_gx);
+  else
+    backward_sums_as<false>(x, y, dy, mean, pixels, sum_g, sum_gx);
+}
+
+template <bool relu, bool has_residual, class T>
+void backward_input_as(const T* x, const T* y, const T* dy, float a, float b, float c, int images, int64_t pixels,
+                       T* dx, T* dresidual) {
+  I exists[parts];
+  for (int k = 0; k < parts; ++k) exists[k] = existing(images, k);
+  const V add = all(c);
+  for (int64_t i = 0; i < pixels * lanes; i += lanes) {
+    RIDE_UNROLL
+    for (int k = 0; k < parts; ++k) {
+      const int64_t at = i + k * width;
+      const V g = masked<relu>(dy, y, at);
+      store(dx + at, where(exists[k], a * g + (b * load(x + at) + add)));
+      if (has_residual) store(dresidual + at, g);
+    }
+  }
+}
+
+template <class T>
+void backward_input(const T* x, const T* y, const T* dy, float a, float b, float c, int images, int64_t pixels, T* dx,
+                    T* dresidual) {
+  if (y && dresidual)
+    backward_input_as<true, true>(x, y, dy, a, b, c, images, pixels, dx, dresidual);
+  else if (y)
+    backward_input_as<true, false>(x, y, dy, a, b, c, images, pixels, dx, dresidual);
+  else if (dresidual)
+    backward_input_as<false, true>(x, y, dy, a, b, c, images, pixels, dx, dresidual);
+  else
+    backward_input_as<false, false>(x, y, dy, a, b, c, images, pixels, dx, dresidual);
+}
+
+template <class T>
+constexpr LaneNormFunctions<T> functions{sums<T>, normalize<T>, backward_sums<T>, backward_input<T>};
+
+}  // namespace
+}  // namespace lanes::RIDE_ISA
+
+const LaneNormKernels RIDE_ISA::lane_norm_kernels = {TEXT(RIDE_ISA), lanes::RIDE_ISA::functions<float>,
+                                                     lanes::RIDE_ISA::functions<lanes::RIDE_ISA::bf16>};
+
+}  // namespace engine::cpu
