@@ -8,6 +8,7 @@
 #include "apps/common/program.h"
 #include "apps/common/report.h"
 #include "apps/common/trained_model.h"
+#include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
 #include "engine/io/safetensors.h"
 #include "ride/losses/from_recipe.h"
@@ -16,7 +17,7 @@
 namespace {
 
 struct Options {
-  std::string checkpoint, recipe, data, save_logits;
+  std::string checkpoint, recipe, data, save_logits, precision;
   std::vector<std::string> set;
   int64_t experts = 0;
   std::optional<double> threshold;
@@ -32,7 +33,10 @@ void save_logits(const std::string& path, const apps::Evaluation& evaluation) {
 
 nlohmann::ordered_json report(const ride::Recipe& recipe, const apps::ExperimentData& data,
                               const apps::Evaluation& evaluation, const ride::Description& description) {
-  nlohmann::ordered_json json = {{"recipe", recipe.name}, {"test_set", data.test->name()}, {"loss", evaluation.loss}};
+  nlohmann::ordered_json json = {{"recipe", recipe.name},
+                                 {"precision", recipe.precision},
+                                 {"test_set", data.test->name()},
+                                 {"loss", evaluation.loss}};
   json.update(ride::to_json(evaluation.metrics));
   const ride::Cost cost = apps::mean_cost(description, evaluation.metrics);
   json["macs"] = cost.macs;
@@ -44,7 +48,9 @@ nlohmann::ordered_json report(const ride::Recipe& recipe, const apps::Experiment
 }
 
 int evaluate(const Options& options) {
-  const ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
+  ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
+  if (!options.precision.empty()) recipe.precision = options.precision;
+  const engine::Autocast autocast(apps::precision_of(recipe));
   if (options.threads) engine::set_num_threads(options.threads);
   const apps::ExperimentData data = apps::open_data(recipe, options.data);
   const data::Loader batches = apps::test_loader(recipe, data, 1);
@@ -88,6 +94,8 @@ int main(int argc, char** argv) {
   app.add_option("--data", options.data,
                  "folder of the data set; not needed where it has a default one (fashion-mnist)");
   app.add_option("--set", options.set, "override a key of the recipe (repeatable)")->allow_extra_args(false);
+  app.add_option("--precision", options.precision, "of activations, instead of the recipe's: f32 or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--experts", options.experts,
                  "use the first K experts on every image, without routing; 0: all, or those that the cascade calls")
       ->check(CLI::NonNegativeNumber);

@@ -8,6 +8,7 @@
 #include "apps/common/table.h"
 #include "apps/common/trained_model.h"
 #include "data/open.h"
+#include "engine/autograd/autocast.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/softmax.h"
 #include "ride/losses/from_recipe.h"
@@ -18,7 +19,7 @@ namespace {
 using engine::Tensor;
 
 struct Options {
-  std::string checkpoint, recipe, data;
+  std::string checkpoint, recipe, data, precision;
   std::vector<std::string> images, set;
   std::optional<double> threshold;
 };
@@ -63,7 +64,9 @@ Prediction predict_one(const apps::TrainedModel& trained, const Tensor& x, const
 }
 
 int predict(const Options& options) {
-  const ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
+  ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
+  if (!options.precision.empty()) recipe.precision = options.precision;
+  const engine::Autocast autocast(apps::precision_of(recipe));
   const std::vector<std::string> names = names_of_classes(options, recipe);
   const int64_t classes = static_cast<int64_t>(names.size());
   const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, classes);
@@ -90,6 +93,8 @@ int main(int argc, char** argv) {
                  "folder of the data set, for the names of its classes; not needed where it has a default one "
                  "(fashion-mnist)");
   app.add_option("--set", options.set, "override a key of the recipe (repeatable)")->allow_extra_args(false);
+  app.add_option("--precision", options.precision, "of activations, instead of the recipe's: f32 or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--threshold", options.threshold, "of the cascade; default: the recipe's")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("images", options.images, "PNG, JPEG or BMP files")->required();

@@ -13,6 +13,7 @@
 #include "apps/common/run_folder.h"
 #include "apps/common/signals.h"
 #include "apps/common/trained_model.h"
+#include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
 #include "engine/optim/sgd.h"
 #include "ride/losses/from_recipe.h"
@@ -21,7 +22,7 @@
 namespace {
 
 struct Options {
-  std::string checkpoint, recipe, data, out, resume;
+  std::string checkpoint, recipe, data, out, resume, precision;
   std::vector<std::string> set;
   std::optional<int64_t> seed;
   int threads = 0, loader_threads = 1;
@@ -85,6 +86,7 @@ Routing::Routing(const ride::Recipe& recipe, const Options& options)
 }
 
 int Routing::run() {
+  const engine::Autocast autocast(apps::precision_of(recipe_));
   for (; state_.epoch < recipe_.route.epochs; state_.start_epoch(state_.epoch + 1)) {
     apps::Stopwatch watch;
     if (const auto stop = train_epoch(watch)) return *stop;
@@ -157,6 +159,7 @@ void Routing::finish_epoch(const apps::Stopwatch& watch) {
 int route(const Options& options) {
   ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
   if (options.seed) recipe.seed = *options.seed;
+  if (!options.precision.empty()) recipe.precision = options.precision;
   if (options.threads) engine::set_num_threads(options.threads);
   engine::check(recipe.model.experts >= 2, "ride-route",
                 "the recipe's model has one expert: there is nothing to route");
@@ -181,6 +184,8 @@ int main(int argc, char** argv) {
   app.add_option("--set", options.set, "override a key of the recipe: route.pos_weight=50 (repeatable)")
       ->allow_extra_args(false);
   app.add_option("--seed", options.seed, "instead of the recipe's")->check(CLI::NonNegativeNumber);
+  app.add_option("--precision", options.precision, "of activations, instead of the recipe's: f32 or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--out", options.out, "folder of the run; another than the checkpoint's")->required();
   app.add_option("--resume", options.resume,
                  "auto: go on from --out's last checkpoint if there is one; or a checkpoint that ride-route wrote");

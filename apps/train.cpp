@@ -13,6 +13,7 @@
 #include "apps/common/run_folder.h"
 #include "apps/common/signals.h"
 #include "apps/common/teacher.h"
+#include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
 #include "engine/optim/sgd.h"
@@ -22,7 +23,7 @@
 namespace {
 
 struct Options {
-  std::string recipe, data, out, resume, teacher;
+  std::string recipe, data, out, resume, teacher, precision;
   std::vector<std::string> set;
   int epochs = 0, threads = 0, loader_threads = 1;
   std::optional<int64_t> seed;
@@ -32,6 +33,7 @@ struct Options {
 ride::Recipe resolve(const Options& options) {
   ride::Recipe recipe = ride::load_recipe(options.recipe, options.set);
   if (options.seed) recipe.seed = *options.seed;
+  if (!options.precision.empty()) recipe.precision = options.precision;
   if (options.epochs)
     for (const std::string& change : ride::scale_epochs(recipe, options.epochs))
       fmt::print(stderr, "recipe: {}\n", change);
@@ -98,6 +100,7 @@ Training::Training(const ride::Recipe& recipe, const Options& options)
 }
 
 int Training::run() {
+  const engine::Autocast autocast(apps::precision_of(recipe_));
   for (; state_.epoch < recipe_.schedule.epochs; state_.start_epoch(state_.epoch + 1)) {
     apps::Stopwatch watch;
     if (const auto stop = train_epoch(watch)) return *stop;
@@ -192,6 +195,8 @@ int main(int argc, char** argv) {
                  "train so many epochs; every epoch number of the recipe is scaled in proportion")
       ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "instead of the recipe's")->check(CLI::NonNegativeNumber);
+  app.add_option("--precision", options.precision, "of activations, instead of the recipe's: f32 or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--out", options.out, "folder of the run")->default_str("runs/<recipe name>");
   app.add_option("--resume", options.resume,
                  "auto: go on from --out's last checkpoint if there is one; or a checkpoint file");

@@ -20,6 +20,7 @@ struct RecipeError : engine::Error {
 struct Recipe {
   std::string name = "unnamed";
   int64_t seed = 1;
+  std::string precision = "f32";  // of activations; bf16: parameters, statistics and losses stay f32
 
   struct Data {
     std::string dataset = "cifar100";               // cifar100, cifar10, fashion-mnist, folder, list

@@ -30,6 +30,7 @@ void add_data(std::vector<Field>& fields, Recipe& r) {
       fields.end(),
       {{"name", &r.name, "names the run", {}, {}},
        {"seed", &r.seed, "of initialisation, shuffling and augmentation", {.least = 0}, {}},
+       {"precision", &r.precision, "of activations", {}, {"f32", "bf16"}},
 
        {"data.dataset", &r.data.dataset, "", {}, {"cifar100", "cifar10", "fashion-mnist", "folder", "list"}},
        {"data.image_size", &r.data.image_size, "height and width the network sees", {.least = 4, .most = 1024}, {}},

@@ -37,6 +37,10 @@ std::shared_ptr<const data::Dataset> fitted(const ride::Recipe& recipe, std::sha
 
 }  // namespace
 
+engine::DType precision_of(const ride::Recipe& recipe) {
+  return recipe.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
+}
+
 std::unique_ptr<ride::ResNetCifar> make_model(const ride::Recipe& recipe, int64_t classes) {
   engine::Generator random = generator(recipe, weights);
   const auto classifier = recipe.model.classifier == "linear" ? ride::Classifier::linear : ride::Classifier::cosine;

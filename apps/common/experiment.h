@@ -14,6 +14,9 @@
 
 namespace apps {
 
+// The type of activations that the recipe asks for: what Autocast is given.
+engine::DType precision_of(const ride::Recipe& recipe);
+
 // The model a recipe describes, freshly initialised from the recipe's seed.
 std::unique_ptr<ride::ResNetCifar> make_model(const ride::Recipe& recipe, int64_t classes);
 

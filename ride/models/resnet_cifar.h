@@ -59,7 +59,7 @@ class ResNetCifar : public engine::Module {
 
   // The shared trunk: x (N, in_channels, H, W) -> (N, 16, H, W).
   engine::Tensor shared(const engine::Tensor& x);
-  // Expert e's pooled feature of a trunk output h: (N, feature_dimension).
+  // Expert e's pooled feature of a trunk output h: (N, feature_dimension). f32 under Autocast too, as the logits are.
   engine::Tensor features(int64_t expert, const engine::Tensor& h);
   // Expert e's logits (N, classes) from its feature.
   engine::Tensor classify(int64_t expert, const engine::Tensor& feature);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/autograd/autocast.h"
 #include "engine/nn/init.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/loss.h"
@@ -36,6 +37,7 @@ Tensor ExpertAssignment::operator()(int64_t head, const Tensor& features, const 
                 "features must be (N, {}), got {}", options_.features, features.shape());
   engine::check(logits.shape() == engine::Shape{features.size(0), options_.classes}, "expert_assignment",
                 "logits must be ({}, {}), got {}", features.size(0), options_.classes, logits.shape());
+  const engine::Autocast full(engine::DType::f32);  // as the classifiers: next to no work, and a threshold behind it
   // l2_normalize bounds the norm from below: a feature of zeros stays zeros instead of becoming NaN.
   const Tensor transformed = engine::relu((*hidden_[head])(engine::l2_normalize(features)));
   const Tensor top = engine::topk(logits, {.k = options_.top_choices}).values;

@@ -109,6 +109,7 @@ TEST_CASE("recipe: wrong types and ranges say what is allowed") {
   check_error(recipe_error("[augment]\nmean = [0.5, 0.5]"), {"augment.mean", "a list of three numbers"});
   check_error(recipe_error("[augment]\nstd = [0.5, 0.5, 0]"), {"augment.std", "a list of three numbers > 0"});
   check_error(recipe_error("loss = 3"), {"test.toml:1", "must be a table"});
+  check_error(recipe_error("precision = \"fp8\""), {"precision = 'fp8'", "one of \"f32\", \"bf16\""});
   check_error(recipe_error("[seed]\nx = 1"), {"test.toml:1", "seed", "an integer >= 0"});
   check_error(recipe_error("", {"lr=fast"}), {"--set lr=fast", "optim.lr", "a number > 0"});
 }
