@@ -18,7 +18,8 @@ template <class T>
 void pack(const T* x, const Band& band, float* out) {
   const int64_t right = band.left + band.columns;
   const int64_t begin = band.left < 0 ? 0 : band.left, end = right < band.width ? right : band.width;
-  for (int64_t c = 0; c < band.channels; ++c, x += band.height * band.width * lanes) {
+  const int64_t plane = band.height * band.width * lanes;
+  for (int64_t c = 0; c < band.channels; ++c, x += plane) {
     float* to = out + c * band.channel_stride;
     for (int64_t r = 0; r < band.rows; ++r, to += band.columns * lanes) {
       const int64_t h = band.top + r;
@@ -30,7 +31,11 @@ void pack(const T* x, const Band& band, float* out) {
       clear(to + (end - band.left) * lanes, right - end);
       const T* from = x + (h * band.width + begin) * lanes;
       float* inside = to + (begin - band.left) * lanes;
-      for (int64_t at = 0; at < (end - begin) * lanes; at += width) store(inside + at, load(from + at));
+      for (int64_t at = 0; at < (end - begin) * lanes; at += lanes) {
+        __builtin_prefetch(from + at + plane);  // the next channel's; past the last one it is ignored
+        RIDE_UNROLL for (int part = 0; part < parts; ++part)
+            store(inside + at + part * width, load(from + at + part * width));
+      }
     }
   }
 }
@@ -107,25 +112,23 @@ void forward(const WindowRow& row, T* y) {
 constexpr int gradient_filters = 4;
 constexpr int gradient_taps = registers == 32 ? 6 : 3;
 
-// One block of sums over all pixels.
+// One block of sums over all pixels, in one loop without rows: its end is rarely predicted.
 template <int filters, int taps>
 void backward_block(const WindowGradients& g, const int32_t* offsets, const float* dy, float* sums) {
   V sum[filters][taps];
   RIDE_UNROLL for (int k = 0; k < filters; ++k) RIDE_UNROLL for (int l = 0; l < taps; ++l) sum[k][l] =
       load(sums + (k * g.count + l) * width);
-  for (int64_t r = 0; r < g.rows; ++r) {
-    const float* in[taps];
-    RIDE_UNROLL for (int l = 0; l < taps; ++l) in[l] = g.in + r * g.in_row_step + offsets[l];
-    for (int64_t q = 0, from = 0; q < g.columns; ++q, from += g.in_step, dy += lanes)
-      RIDE_UNROLL for (int part = 0; part < parts; ++part) {
-        V x[taps];
-        RIDE_UNROLL for (int l = 0; l < taps; ++l) x[l] = load(in[l] + from + part * width);
-        RIDE_UNROLL for (int k = 0; k < filters; ++k) {
-          const V d = load(dy + k * g.dy_stride + part * width);
-          RIDE_UNROLL for (int l = 0; l < taps; ++l) sum[k][l] += d * x[l];
-        }
+  const float* in[taps];
+  RIDE_UNROLL for (int l = 0; l < taps; ++l) in[l] = g.in + offsets[l];
+  for (const int32_t *window = g.windows, *end = window + g.pixels; window != end; ++window, dy += lanes)
+    RIDE_UNROLL for (int part = 0; part < parts; ++part) {
+      V x[taps];
+      RIDE_UNROLL for (int l = 0; l < taps; ++l) x[l] = load(in[l] + *window + part * width);
+      RIDE_UNROLL for (int k = 0; k < filters; ++k) {
+        const V d = load(dy + k * g.dy_stride + part * width);
+        RIDE_UNROLL for (int l = 0; l < taps; ++l) sum[k][l] += d * x[l];
       }
-  }
+    }
   RIDE_UNROLL for (int k = 0; k < filters; ++k) RIDE_UNROLL for (int l = 0; l < taps; ++l)
       store(sums + (k * g.count + l) * width, sum[k][l]);
 }
@@ -157,7 +160,7 @@ void backward_taps(const WindowGradients& g, const int32_t* offsets, int64_t tap
 // The gradients of a few filters stay in the first-level cache while the windows stream by.
 void backward_weight(const WindowGradients& g, float* sums) {
   constexpr int64_t cached = 16 << 10;  // bytes
-  const int64_t pixels = g.rows * g.columns * lanes * static_cast<int64_t>(sizeof(float));
+  const int64_t pixels = g.pixels * lanes * static_cast<int64_t>(sizeof(float));
   const int64_t fitting = cached / pixels / gradient_filters * gradient_filters;
   const int64_t chunk = fitting < gradient_filters ? gradient_filters : fitting;
   const int64_t blocks = blocks_of(g.count, gradient_taps);

@@ -30,15 +30,15 @@ struct WindowRow {
   int64_t out_step, out_stride;  // values between neighbouring outputs, and between channels
 };
 
-// Rows of outputs' gradients and the windows they were computed from.
+// Gradients of outputs and the windows they were computed from.
 struct WindowGradients {
   const float* in;
-  int64_t in_step, in_row_step;  // floats between the windows of neighbours in a row, and in a column
-  const int32_t* offsets;        // (count)
+  const int32_t* windows;  // (pixels) floats from `in` to each output's window
+  const int32_t* offsets;  // (count)
   int64_t count;
-  const float* dy;             // (filters, rows, columns, 16), the pixels of a channel dense
+  const float* dy;             // (filters, pixels, 16)
   int64_t filters, dy_stride;  // floats between dy's channels
-  int64_t rows, columns;
+  int64_t pixels;
 };
 
 template <class T>

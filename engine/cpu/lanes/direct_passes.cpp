@@ -212,18 +212,19 @@ namespace {
 struct GradientSteps {
   int64_t rows, per_group;
   int64_t columns, x_stride, dy_stride;  // of the packed bands
-  std::vector<int32_t> offsets;
+  std::vector<int32_t> offsets, windows;
 };
 
 GradientSteps gradient_steps(const DirectProblem& p) {
-  constexpr int64_t pixels = 16;  // a step's block of sums pays for being read and written; its operands fit the cache
+  constexpr int64_t pixels = 32;  // a step's block of sums pays for being read and written; its operands fit the cache
   const int64_t height = std::clamp<int64_t>(up(pixels, p.out.w), 1, p.out.h);
   GradientSteps steps{.rows = up(p.out.h, up(p.out.h, height)),
                       .per_group = 0,
                       .columns = reach(p.out.w, p.stride.w, 0, (p.kernel.w - 1) * p.dilation.w),
                       .x_stride = 0,
                       .dy_stride = 0,
-                      .offsets = {}};
+                      .offsets = {},
+                      .windows = {}};
   steps.per_group = up(p.out.h, steps.rows);
   steps.x_stride = spread(reach(steps.rows, p.stride.h, 0, (p.kernel.h - 1) * p.dilation.h) * steps.columns);
   steps.dy_stride = spread(steps.rows * p.out.w);
@@ -232,6 +233,9 @@ GradientSteps gradient_steps(const DirectProblem& p) {
       const int64_t pixel = (tap.h + p.padding.h) * steps.columns + tap.w + p.padding.w;
       steps.offsets.push_back(static_cast<int32_t>(c * steps.x_stride + pixel * lanes));
     }
+  for (int64_t i = 0; i < steps.rows; ++i)
+    for (int64_t j = 0; j < p.out.w; ++j)
+      steps.windows.push_back(static_cast<int32_t>((i * p.stride.h * steps.columns + j * p.stride.w) * lanes));
   return steps;
 }
 
@@ -264,15 +268,13 @@ void sum_steps(const DirectProblem& p, const GradientSteps& steps, const DirectK
                              .channel_stride = steps.dy_stride},
                             dy_band.data<float>());
     kernels.backward_weight({.in = x_band.data<float>(),
-                             .in_step = p.stride.w * lanes,
-                             .in_row_step = p.stride.h * steps.columns * lanes,
+                             .windows = steps.windows.data(),
                              .offsets = steps.offsets.data(),
                              .count = static_cast<int64_t>(steps.offsets.size()),
                              .dy = dy_band.data<float>(),
                              .filters = p.filters,
                              .dy_stride = steps.dy_stride,
-                             .rows = rows,
-                             .columns = p.out.w},
+                             .pixels = rows * p.out.w},
                             sums);
   }
 }
