@@ -1,4 +1,5 @@
 // Convolution: oneDNN for f32 (and bf16 where the processor has it), plain loops for f64, f32 for 16-bit types else.
+#include "engine/cpu/lanes/conv.h"
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/plain.h"
@@ -149,12 +150,49 @@ Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w
   });
 }
 
+// batch_lanes has kernels of its own; what they don't take goes through channels_last.
+Tensor forward_in_any_format(const Tensor& x, const Tensor& w, const Tensor& b, const Shape& y_shape,
+                             const Conv2dOptions& options) {
+  if (x.format() != MemoryFormat::batch_lanes) return forward(x, w, b, y_shape, options);
+  if (lanes::conv_covers(x, w.shape(), options) && !b.defined())
+    return lanes::conv_forward(x, parameter(w), y_shape, options);
+  return dense(forward(dense(x, MemoryFormat::channels_last), w, b, y_shape, options), MemoryFormat::batch_lanes);
+}
+
+Tensor forward_with_moments(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,
+                            ChannelMoments& moments) {
+  if (x.numel() && lanes::conv_covers(x, w.shape(), options))
+    return lanes::conv_forward(x, parameter(w), y_shape, options, &moments);
+  const Tensor y = forward_in_any_format(x, w, {}, y_shape, options);
+  moments.mean = Tensor::empty({y.size(1)}, {.dtype = y.dtype() == DType::f64 ? DType::f64 : DType::f32});
+  moments.variance = empty_like(moments.mean);
+  kernels(y).norm.statistics(y, moments.mean, moments.variance);
+  return y;
+}
+
+Tensor backward_input_in_any_format(const Tensor& dy, const Tensor& w, const Shape& x_shape,
+                                    const Conv2dOptions& options) {
+  if (dy.format() != MemoryFormat::batch_lanes) return backward_input(dy, w, x_shape, options);
+  if (lanes::conv_covers(dy, w.shape(), options)) return lanes::conv_backward_input(dy, parameter(w), x_shape, options);
+  return dense(backward_input(dense(dy, MemoryFormat::channels_last), w, x_shape, options), MemoryFormat::batch_lanes);
+}
+
+Tensor backward_weight_in_any_format(const Tensor& dy, const Tensor& x, const Shape& w_shape,
+                                     const Conv2dOptions& options) {
+  if (x.format() != MemoryFormat::batch_lanes) return backward_weight(dy, x, w_shape, options);
+  const Tensor like_x = dense(dy, MemoryFormat::batch_lanes);
+  if (lanes::conv_covers(x, w_shape, options)) return lanes::conv_backward_weight(like_x, x, w_shape, options);
+  return backward_weight(dense(dy, MemoryFormat::channels_last), dense(x, MemoryFormat::channels_last), w_shape,
+                         options);
+}
+
 }  // namespace
 
 void fill(ConvKernels& table) {
-  table.forward = forward;
-  table.backward_input = backward_input;
-  table.backward_weight = backward_weight;
+  table.forward = forward_in_any_format;
+  table.forward_with_moments = forward_with_moments;
+  table.backward_input = backward_input_in_any_format;
+  table.backward_weight = backward_weight_in_any_format;
 }
 
 }  // namespace engine::cpu

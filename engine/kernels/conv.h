@@ -23,6 +23,10 @@ struct ChannelMoments {
 struct ConvKernels {
   Slot<Tensor(const Tensor& x, const Tensor& w, const Tensor& b, const Shape& y_shape, const Conv2dOptions&)> forward{
       "conv2d"};
+  // As forward without a bias, and y's moments: what batch normalisation asks for next, best taken while y is in a
+  // cache.
+  Slot<Tensor(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions&, ChannelMoments&)>
+      forward_with_moments{"conv2d with moments"};
   Slot<Tensor(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions&)> backward_input{
       "conv2d backward_input"};
   // dw is f32 for 16-bit x: it is a sum over all images and pixels.

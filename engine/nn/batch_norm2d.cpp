@@ -20,7 +20,8 @@ Tensor BatchNorm2d::forward(const Tensor& x, const BatchNormFusion& fusion) {
                                                   .momentum = options_.momentum,
                                                   .eps = options_.eps,
                                                   .residual = fusion.residual,
-                                                  .relu = fusion.relu}));
+                                                  .relu = fusion.relu,
+                                                  .moments = fusion.moments}));
 }
 
 }  // namespace engine

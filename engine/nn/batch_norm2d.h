@@ -1,5 +1,6 @@
 // Batch normalisation with running statistics.
 #pragma once
+#include "engine/kernels/conv.h"
 #include "engine/nn/module.h"
 
 namespace engine {
@@ -12,8 +13,9 @@ struct BatchNorm2dOptions {
 
 // What is done in the same pass after normalising.
 struct BatchNormFusion {
-  Tensor residual = {};  // added; x's shape
-  bool relu = false;     // applied last
+  Tensor residual = {};                     // added; x's shape
+  bool relu = false;                        // applied last
+  const ChannelMoments* moments = nullptr;  // x's, where the convolution before has found them
 };
 
 // x (N, channels, H, W) -> the same shape. Parameters weight (1), bias (0); buffers running_mean (0), running_var (1).

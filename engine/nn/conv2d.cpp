@@ -26,4 +26,9 @@ Tensor Conv2d::forward(const Tensor& x) {
   return ForwardObserver::seen(*this, conv2d(x, weight_, bias_, options_.conv));
 }
 
+Tensor Conv2d::forward(const Tensor& x, ChannelMoments& moments) {
+  check(!options_.bias, "Conv2d", "moments are taken of a convolution without a bias");
+  return ForwardObserver::seen(*this, conv2d_with_moments(x, weight_, options_.conv, moments));
+}
+
 }  // namespace engine

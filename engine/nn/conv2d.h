@@ -20,6 +20,8 @@ class Conv2d : public Layer {
  public:
   explicit Conv2d(const Conv2dLayerOptions& options, Generator& generator = default_generator());
   Tensor forward(const Tensor& x) override;
+  // With the moments of the result, for a layer without a bias that batch normalisation follows.
+  Tensor forward(const Tensor& x, ChannelMoments& moments);
 
   const Tensor& weight() const { return weight_; }
   const Tensor& bias() const { return bias_; }  // undefined without one

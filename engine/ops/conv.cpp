@@ -37,16 +37,8 @@ Shape check_conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv
   return {x.size(0), w.size(0), p, q};
 }
 
-}  // namespace
-
-// y[n,k] = sum_c w[k,c] (*) x[n,c] + b[k]                        (*) is cross-correlation, as everywhere in this field
 // dx = w^T (*) dy      dw = x (*) dy, summed over n      db = dy summed over n, h, w
-// y and dx have x's type, dw and db the parameters'.
-Tensor conv2d(const Tensor& input, const Tensor& w, const Tensor& b, const Conv2dOptions& options) {
-  profile::Scope scope("conv2d");
-  const Tensor x = autocast_input(input);
-  const Shape y_shape = check_conv2d(x, w, b, options);
-  Tensor y = kernels(x).conv.forward(x, w, b, y_shape, options);
+Tensor record_conv2d(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& options) {
   return record("conv2d", y, {x, w, b},
                 [x = x.detach(), w = w.detach(), options](const Tensor& dy, Needs needs) -> Gradients {
                   const ConvKernels& conv = kernels(x).conv;
@@ -54,6 +46,25 @@ Tensor conv2d(const Tensor& input, const Tensor& w, const Tensor& b, const Conv2
                           needs[1] ? cast(conv.backward_weight(dy, x, w.shape(), options), w.dtype()) : none,
                           needs[2] ? sum(cast(dy, w.dtype()), {.axes = {0, 2, 3}}) : none};
                 });
+}
+
+}  // namespace
+
+// y[n,k] = sum_c w[k,c] (*) x[n,c] + b[k]                        (*) is cross-correlation, as everywhere in this field
+// y and dx have x's type, dw and db the parameters'.
+Tensor conv2d(const Tensor& input, const Tensor& w, const Tensor& b, const Conv2dOptions& options) {
+  profile::Scope scope("conv2d");
+  const Tensor x = autocast_input(input);
+  const Shape y_shape = check_conv2d(x, w, b, options);
+  return record_conv2d(kernels(x).conv.forward(x, w, b, y_shape, options), x, w, b, options);
+}
+
+Tensor conv2d_with_moments(const Tensor& input, const Tensor& w, const Conv2dOptions& options,
+                           ChannelMoments& moments) {
+  profile::Scope scope("conv2d");
+  const Tensor x = autocast_input(input);
+  const Shape y_shape = check_conv2d(x, w, none, options);
+  return record_conv2d(kernels(x).conv.forward_with_moments(x, w, y_shape, options, moments), x, w, none, options);
 }
 
 }  // namespace engine

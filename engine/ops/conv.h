@@ -10,4 +10,7 @@ namespace engine {
 // x's type; w and b have it too, or are f32 beside a 16-bit x.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b = {}, const Conv2dOptions& options = {});
 
+// conv2d without a bias, and the result's moments for a batch_norm that follows (BatchNormOptions::moments).
+Tensor conv2d_with_moments(const Tensor& x, const Tensor& w, const Conv2dOptions& options, ChannelMoments& moments);
+
 }  // namespace engine

@@ -46,9 +46,14 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   Tensor mean, variance;
   if (options.training) {
-    mean = Tensor::empty({x.size(1)}, {.dtype = dtype, .device = x.device()});
-    variance = empty_like(mean);
-    norm.statistics(x, mean, variance);
+    if (options.moments) {
+      mean = options.moments->mean;
+      variance = options.moments->variance;
+    } else {
+      mean = Tensor::empty({x.size(1)}, {.dtype = dtype, .device = x.device()});
+      variance = empty_like(mean);
+      norm.statistics(x, mean, variance);
+    }
     const double n = static_cast<double>(x.numel() / std::max<int64_t>(x.size(1), 1));
     if (n > 1) {
       blend(running_mean, mean, options.momentum);

@@ -1,6 +1,7 @@
 // Batch normalisation.
 #pragma once
 #include "engine/autograd/node.h"
+#include "engine/kernels/conv.h"
 
 namespace engine {
 
@@ -8,8 +9,9 @@ struct BatchNormOptions {
   bool training = true;   // batch statistics, running ones updated; otherwise the running ones are used
   double momentum = 0.1;  // share of the new statistics in the running ones
   double eps = 1e-5;
-  Tensor residual = {};  // added after normalising (same shape as x)
-  bool relu = false;     // applied last
+  Tensor residual = {};                     // added after normalising (same shape as x)
+  bool relu = false;                        // applied last
+  const ChannelMoments* moments = nullptr;  // of x, where conv2d_with_moments has found them; else they are computed
 };
 // x (N, C, H, W) or (N, C); weight, bias, running_mean, running_var (C). The running variance is the unbiased one.
 // y = relu?((x - mean) / sqrt(var + eps) * weight + bias + residual?)

@@ -1,0 +1,11 @@
+// A convolution and the batch normalisation after it, as residual networks use them.
+#pragma once
+#include "engine/nn/batch_norm2d.h"
+#include "engine/nn/conv2d.h"
+
+namespace engine {
+
+// relu?(bn(conv(x)) + residual?), conv without a bias. In training the convolution takes bn's statistics on the way.
+Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, BatchNormFusion fusion = {});
+
+}  // namespace engine
