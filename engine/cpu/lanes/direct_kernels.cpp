@@ -112,7 +112,7 @@ void forward(const WindowRow& row, T* y) {
 constexpr int gradient_filters = 4;
 constexpr int gradient_taps = registers == 32 ? 6 : 3;
 
-// One block of sums over all pixels, in one loop without rows: its end is rarely predicted.
+// One block of sums over all pixels: one long loop instead of one for each row.
 template <int filters, int taps>
 void backward_block(const WindowGradients& g, const int32_t* offsets, const float* dy, float* sums) {
   V sum[filters][taps];
