@@ -8,8 +8,9 @@ namespace engine {
 // What backward needs of a forward pass. x, y (N, C, H, W) or (N, C); mean, inv_std (C) f32 (f64 for f64).
 struct BatchNormSaved {
   Tensor x, y;  // y only with relu: its sign is the mask
-  Tensor weight;
+  Tensor weight, bias;
   Tensor mean, inv_std;
+  bool residual = false;  // something was added: x alone doesn't tell y's sign
   bool relu = false;
   bool batch_statistics = true;  // false: mean and inv_std were constants (evaluation)
 };

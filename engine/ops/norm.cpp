@@ -68,12 +68,20 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   norm.normalize(x, mean, inv_std, scale, shift, options.residual, options.relu, y);
 
   GradMode outside(no_grad_inside.previous());
-  return record("batch_norm", y, {x, weight, bias, options.residual},
-                [saved = BatchNormSaved{x.detach(), options.relu ? y.detach() : none, scale, mean, inv_std,
-                                        options.relu, options.training}](const Tensor& dy, Needs needs) -> Gradients {
-                  BatchNormGradients g = kernels(saved.x).norm.backward(saved, dy, needs[3]);
-                  return {g.dx, g.dweight, g.dbias, g.dresidual};
-                });
+  return record(
+      "batch_norm", y, {x, weight, bias, options.residual},
+      [saved = BatchNormSaved{.x = x.detach(),
+                              .y = options.relu ? y.detach() : none,
+                              .weight = scale,
+                              .bias = shift,
+                              .mean = mean,
+                              .inv_std = inv_std,
+                              .residual = options.residual.defined(),
+                              .relu = options.relu,
+                              .batch_statistics = options.training}](const Tensor& dy, Needs needs) -> Gradients {
+        BatchNormGradients g = kernels(saved.x).norm.backward(saved, dy, needs[3]);
+        return {g.dx, g.dweight, g.dbias, g.dresidual};
+      });
 }
 
 }  // namespace engine

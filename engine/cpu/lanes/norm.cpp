@@ -127,12 +127,19 @@ void normalize(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const
 // dx = ws (g - mean(g) - (x - m) s mean(g z)) = a g + b x + c
 void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNormGradients& out) {
   const Runs runs(saved.x);
-  const float *m = saved.mean.data<float>(), *s = saved.inv_std.data<float>(), *w = saved.weight.data<float>();
+  const float *m = saved.mean.data<float>(), *s = saved.inv_std.data<float>(), *w = saved.weight.data<float>(),
+              *bias = saved.bias.data<float>();
   with_functions(saved.x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
-    const T *px = elements<T>(saved.x), *py = saved.relu ? elements<T>(saved.y) : nullptr, *pdy = elements<T>(dy);
+    const T *px = elements<T>(saved.x), *py = elements<T>(saved.y), *pdy = elements<T>(dy);
+    const auto gate = [&](int64_t c, int64_t at) -> LaneGate<T> {
+      if (!saved.relu) return {};
+      if (saved.residual) return {.kind = LaneGate<T>::by_output, .y = py + at};
+      const float scale = s[c] * w[c];
+      return {.kind = LaneGate<T>::by_input, .scale = scale, .shift = bias[c] - m[c] * scale};
+    };
     T *pdx = elements<T>(out.dx), *pdr = elements<T>(out.dresidual);
     const auto sums = reduce(runs, [&](int64_t c, int64_t at, float* sum_g, float* sum_gx) {
-      kernels.backward_sums(px + at, py ? py + at : nullptr, pdy + at, m[c], runs.pixels, sum_g, sum_gx);
+      kernels.backward_sums(px + at, gate(c, at), pdy + at, m[c], runs.pixels, sum_g, sum_gx);
     });
     std::vector<std::array<float, 3>> abc(sums.size());
     for (std::size_t c = 0; c < sums.size(); ++c) {
@@ -145,8 +152,8 @@ void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNor
     }
     runs.each([&](int64_t run, int64_t channel, int64_t at) {
       const auto [a, b, c] = abc[channel];
-      kernels.backward_input(px + at, py ? py + at : nullptr, pdy + at, a, b, c, runs.existing(run), runs.pixels,
-                             pdx + at, pdr ? pdr + at : nullptr);
+      kernels.backward_input(px + at, gate(channel, at), pdy + at, a, b, c, runs.existing(run), runs.pixels, pdx + at,
+                             pdr ? pdr + at : nullptr);
     });
   });
 }

@@ -89,35 +89,41 @@ void normalize(const T* x, float scale, float shift, const T* residual, bool rel
     normalize_as<false, false>(x, scale, shift, residual, images, pixels, y);
 }
 
-template <bool relu, class T>
-RIDE_INLINE V masked(const T* dy, const T* y, int64_t i) {
-  return relu ? where(load(y + i) > zero(), load(dy + i)) : load(dy + i);
+// dy at element i where ReLU lets it pass.
+template <int kind, class T>
+RIDE_INLINE V gated(const LaneGate<T>& gate, const T* dy, V x, int64_t i) {
+  if constexpr (kind == LaneGate<T>::by_output) return where(load(gate.y + i) > zero(), load(dy + i));
+  // As normalize computes it, to the last bit.
+  if constexpr (kind == LaneGate<T>::by_input) return where(x * gate.scale + all(gate.shift) > zero(), load(dy + i));
+  return load(dy + i);
 }
 
-template <bool relu, class T>
-void backward_sums_as(const T* x, const T* y, const T* dy, float mean, int64_t pixels, float* sum_g, float* sum_gx) {
+template <int kind, class T>
+void backward_sums_as(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, float* sum_g,
+                      float* sum_gx) {
   const V middle = all(mean);
   V s[abreast]{}, q[abreast]{};
   each_vector(
       pixels, [&](int64_t i, int k) __attribute__((always_inline)) {
-        const V g = masked<relu>(dy, y, i);
+        const V value = load(x + i), g = gated<kind>(gate, dy, value, i);
         s[k] += g;
-        q[k] += g * (load(x + i) - middle);
+        q[k] += g * (value - middle);
       });
   store_sums(s, sum_g);
   store_sums(q, sum_gx);
 }
 
 template <class T>
-void backward_sums(const T* x, const T* y, const T* dy, float mean, int64_t pixels, float* sum_g, float* sum_gx) {
-  if (y)
-    backward_sums_as<true>(x, y, dy, mean, pixels, sum_g, sum_gx);
-  else
-    backward_sums_as<false>(x, y, dy, mean, pixels, sum_g, sum_gx);
+void backward_sums(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, float* sum_g, float* sum_gx) {
+  using Gate = LaneGate<T>;
+  const auto pass = gate.kind == Gate::by_output  ? backward_sums_as<Gate::by_output, T>
+                    : gate.kind == Gate::by_input ? backward_sums_as<Gate::by_input, T>
+                                                  : backward_sums_as<Gate::open, T>;
+  pass(x, gate, dy, mean, pixels, sum_g, sum_gx);
 }
 
-template <bool relu, bool has_residual, class T>
-void backward_input_as(const T* x, const T* y, const T* dy, float a, float b, float c, int images, int64_t pixels,
+template <int kind, bool has_residual, class T>
+void backward_input_as(const T* x, LaneGate<T> gate, const T* dy, float a, float b, float c, int images, int64_t pixels,
                        T* dx, T* dresidual) {
   I exists[parts];
   for (int k = 0; k < parts; ++k) exists[k] = existing(images, k);
@@ -126,24 +132,27 @@ void backward_input_as(const T* x, const T* y, const T* dy, float a, float b, fl
     RIDE_UNROLL
     for (int k = 0; k < parts; ++k) {
       const int64_t at = i + k * width;
-      const V g = masked<relu>(dy, y, at);
-      store(dx + at, where(exists[k], a * g + (b * load(x + at) + add)));
+      const V value = load(x + at), g = gated<kind>(gate, dy, value, at);
+      store(dx + at, where(exists[k], a * g + (b * value + add)));
       if (has_residual) store(dresidual + at, g);
     }
   }
 }
 
 template <class T>
-void backward_input(const T* x, const T* y, const T* dy, float a, float b, float c, int images, int64_t pixels, T* dx,
-                    T* dresidual) {
-  if (y && dresidual)
-    backward_input_as<true, true>(x, y, dy, a, b, c, images, pixels, dx, dresidual);
-  else if (y)
-    backward_input_as<true, false>(x, y, dy, a, b, c, images, pixels, dx, dresidual);
-  else if (dresidual)
-    backward_input_as<false, true>(x, y, dy, a, b, c, images, pixels, dx, dresidual);
-  else
-    backward_input_as<false, false>(x, y, dy, a, b, c, images, pixels, dx, dresidual);
+void backward_input(const T* x, LaneGate<T> gate, const T* dy, float a, float b, float c, int images, int64_t pixels,
+                    T* dx, T* dresidual) {
+  const auto pass = [&]<int kind>() {
+    if (dresidual)
+      backward_input_as<kind, true>(x, gate, dy, a, b, c, images, pixels, dx, dresidual);
+    else
+      backward_input_as<kind, false>(x, gate, dy, a, b, c, images, pixels, dx, dresidual);
+  };
+  switch (gate.kind) {
+    case LaneGate<T>::by_output: return pass.template operator()<LaneGate<T>::by_output>();
+    case LaneGate<T>::by_input: return pass.template operator()<LaneGate<T>::by_input>();
+    case LaneGate<T>::open: return pass.template operator()<LaneGate<T>::open>();
+  }
 }
 
 template <class T>

@@ -9,6 +9,16 @@ namespace engine::cpu {
 
 // All work on a run: the pixels of one channel of one group, `pixels` times sixteen values side by side. T is float, or
 // uint16_t for the bits of bfloat16; arithmetic is f32. Sums are per lane, over the pixels.
+//
+// ReLU's gradient passes where its output was positive. That is read from y, or found again from x, which is read
+// anyway: y = x scale + shift where nothing else was added.
+template <class T>
+struct LaneGate {
+  enum { open, by_output, by_input } kind = open;
+  const T* y = nullptr;        // by_output
+  float scale = 1, shift = 0;  // by_input
+};
+
 template <class T>
 struct LaneNormFunctions {
   // sum[lane] = sum of x - shift, squares[lane] = sum of (x - shift)^2. The shift keeps the squares from cancelling.
@@ -16,11 +26,12 @@ struct LaneNormFunctions {
   // y = relu?(x scale + shift + residual?) in the first `images` lanes, 0 in the others.
   void (*normalize)(const T* x, float scale, float shift, const T* residual, bool relu, int images, int64_t pixels,
                     T* y);
-  // g = dy where y > 0 (everywhere when y is null); sum_g[lane] = sum of g, sum_gx[lane] = sum of g (x - mean)
-  void (*backward_sums)(const T* x, const T* y, const T* dy, float mean, int64_t pixels, float* sum_g, float* sum_gx);
+  // g = dy where the gate is open; sum_g[lane] = sum of g, sum_gx[lane] = sum of g (x - mean)
+  void (*backward_sums)(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, float* sum_g,
+                        float* sum_gx);
   // dx = a g + b x + c in the first `images` lanes, 0 in the others; dresidual = g unless it is null.
-  void (*backward_input)(const T* x, const T* y, const T* dy, float a, float b, float c, int images, int64_t pixels,
-                         T* dx, T* dresidual);
+  void (*backward_input)(const T* x, LaneGate<T> gate, const T* dy, float a, float b, float c, int images,
+                         int64_t pixels, T* dx, T* dresidual);
 };
 
 struct LaneNormKernels {
