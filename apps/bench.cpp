@@ -1,61 +1,30 @@
-// ride-bench: how fast a model trains or infers here. Random inputs, no data loading; a training step is forward, loss,
-// backward and SGD, as in a real run.
+// ride-bench: how fast a model trains or infers here, where its time goes, and how far that is from what the machine
+// can do. Random inputs, no data loading.
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "apps/common/experiment.h"
+#include "apps/bench/sweep.h"
+#include "apps/bench/workload.h"
 #include "apps/common/program.h"
 #include "engine/core/allocator.h"
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
-#include "engine/optim/sgd.h"
-#include "ride/losses/from_recipe.h"
+#include "engine/kernels/select.h"
 
 namespace {
 
-using engine::Tensor;
+using apps::bench::Options;
 
-struct Options {
-  std::string model = "ride-3", mode = "train", precision = "f32", device = "cpu";
-  int64_t batch = 128;
-  int steps = 10, warmup = 3, threads = 0;
+struct Output {
   bool json = false, profile = false;
+  bool table = false;  // rows under table_head() instead of a sentence
 };
-
-// resnet32 is one expert of full width; ride-N has N reduced experts.
-ride::Recipe recipe_of(const Options& options) {
-  ride::Recipe recipe;
-  if (options.model == "resnet32") {
-    recipe.model.experts = 1;
-    recipe.model.reduce_dimension = false;
-  } else {
-    const int experts = options.model.starts_with("ride-") ? std::atoi(options.model.c_str() + 5) : 0;
-    engine::check(experts >= 1 && experts <= 8, "bench", "unknown model '{}': resnet32 or ride-1 to ride-8",
-                  options.model);
-    recipe.model.experts = experts;
-  }
-  recipe.loss.base = "ce";
-  recipe.loss.drw = false;
-  recipe.loss.reweight_epoch = -1;
-  return recipe;
-}
-
-struct Inputs {
-  Tensor images, labels;
-};
-
-Inputs random_inputs(int64_t batch) {
-  engine::Generator random(1);
-  Inputs in{Tensor::empty({batch, 3, 32, 32}, {.format = engine::MemoryFormat::channels_last}),
-            Tensor::empty({batch}, {.dtype = engine::DType::i64})};
-  for (int64_t i = 0; i < in.images.numel(); ++i) in.images.data<float>()[i] = random.normal();
-  for (int64_t i = 0; i < batch; ++i) in.labels.data<int64_t>()[i] = static_cast<int64_t>(random.below(100));
-  return in;
-}
 
 double peak_mib() {
   rusage usage{};
@@ -63,14 +32,18 @@ double peak_mib() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-template <class Step>
-std::vector<double> time_steps(const Options& options, Step&& step) {
+// Seconds of each step, rising.
+std::vector<double> time_steps(const Options& options, bool profile) {
+  const std::function<void()> step = apps::bench::make_step(options);
   for (int i = 0; i < options.warmup; ++i) step();
-  engine::profile::enable(options.profile);
+  engine::profile::enable(profile);
   std::vector<double> seconds;
   for (int i = 0; i < options.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    step();
+    {
+      engine::profile::Scope scope("(between ops)");
+      step();
+    }
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   engine::profile::enable(false);
@@ -78,50 +51,76 @@ std::vector<double> time_steps(const Options& options, Step&& step) {
   return seconds;
 }
 
-std::vector<double> run(const Options& options) {
-  const ride::Recipe recipe = recipe_of(options);
-  const auto model = apps::make_model(recipe, 100);
-  const Inputs in = random_inputs(options.batch);
-  if (options.mode == "infer") {
-    model->eval();
-    engine::NoGradGuard no_grad;
-    return time_steps(options, [&] { model->forward(in.images); });
-  }
-  ride::RideLoss criterion = ride::training_loss(recipe.loss, std::vector<int64_t>(100, 100));
-  engine::Sgd optimizer(model->named_parameters(), {.momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
-  return time_steps(options, [&] {
-    const ride::LossValue loss = criterion(model->forward(in.images).logits, in.labels);
-    optimizer.zero_grad();
-    loss.total.backward();
-    optimizer.step(1e-3);
-  });
+struct Result {
+  double median = 0, best = 0;  // seconds of a step
+  double peak_mib = 0;
+};
+
+std::string table_head() {
+  return fmt::format("{:<10} {:<6} {:<9} {:>6} {:>8} {:>10} {:>10} {:>10} {:>9}\n", "model", "mode", "precision",
+                     "batch", "threads", "ms a step", "images/s", "best", "peak MiB");
 }
 
-int bench(const Options& options) {
+std::string report(const Options& o, const Output& output, const Result& r) {
+  const double images = static_cast<double>(o.batch);
+  const double rate = images / r.median, best_rate = images / r.best;
+  if (output.json) {
+    auto rounded = [](double value) { return std::round(value * 100) / 100; };
+    const nlohmann::ordered_json line = {{"model", o.model},
+                                         {"mode", o.mode},
+                                         {"precision", o.precision},
+                                         {"batch", o.batch},
+                                         {"device", o.device},
+                                         {"threads", engine::num_threads()},
+                                         {"ms", rounded(r.median * 1e3)},
+                                         {"images_per_second", rounded(rate)},
+                                         {"best_images_per_second", rounded(best_rate)},
+                                         {"peak_mib", rounded(r.peak_mib)},
+                                         {"system_allocations", engine::cpu_allocator().stats().system_allocations}};
+    return line.dump() + '\n';
+  }
+  if (output.table)
+    return fmt::format("{:<10} {:<6} {:<9} {:>6} {:>8} {:>10.1f} {:>10.1f} {:>10.1f} {:>9.0f}\n", o.model, o.mode,
+                       o.precision, o.batch, engine::num_threads(), r.median * 1e3, rate, best_rate, r.peak_mib);
+  return fmt::format(
+      "{} {} {} batch {} on {} threads: {:.1f} ms a step, {:.1f} images/s (best {:.1f}), peak {:.0f} MiB\n", o.model,
+      o.mode, o.precision, o.batch, engine::num_threads(), r.median * 1e3, rate, best_rate, r.peak_mib);
+}
+
+int measure(const Options& options, const Output& output) {
+  engine::check(options.mode == "train" || options.mode == "infer", "bench", "mode '{}' is none of train, infer",
+                options.mode);
   engine::check(options.precision == "f32", "bench", "precision '{}' is not built: f32", options.precision);
   engine::check(options.device == "cpu", "bench", "device '{}' is not built: cpu", options.device);
   if (options.threads) engine::set_num_threads(options.threads);
-  const std::vector<double> seconds = run(options);
-  const double median = seconds[seconds.size() / 2], images = static_cast<double>(options.batch);
-  auto rounded = [](double value) { return std::round(value * 100) / 100; };
-  const nlohmann::ordered_json line = {{"model", options.model},
-                                       {"mode", options.mode},
-                                       {"precision", options.precision},
-                                       {"batch", options.batch},
-                                       {"device", options.device},
-                                       {"threads", engine::num_threads()},
-                                       {"ms", rounded(median * 1e3)},
-                                       {"images_per_second", rounded(images / median)},
-                                       {"best_images_per_second", rounded(images / seconds[0])},
-                                       {"peak_mib", rounded(peak_mib())},
-                                       {"system_allocations", engine::cpu_allocator().stats().system_allocations}};
-  if (options.json)
-    fmt::print("{}\n", line.dump());
-  else
-    fmt::print("{} {} {} batch {} on {} threads: {:.1f} ms a step, {:.1f} images/s (best {:.1f}), peak {:.0f} MiB\n",
-               options.model, options.mode, options.precision, options.batch, engine::num_threads(), median * 1e3,
-               images / median, images / seconds[0], peak_mib());
-  if (options.profile) fmt::print(stderr, "{}", engine::profile::table());
+  const std::vector<double> seconds = time_steps(options, output.profile);
+  fmt::print("{}", report(options, output, {seconds[seconds.size() / 2], seconds[0], peak_mib()}));
+  if (output.profile) {
+    const engine::profile::Peaks peaks = engine::kernels(engine::Device{}).peak.measure();
+    fmt::print(stderr, "{}", engine::profile::table({.peaks = peaks, .steps = options.steps}));
+  }
+  return 0;
+}
+
+// Each configuration in a process of its own: none inherits another's memory, primitives or threads, and the peak
+// memory is its own.
+int sweep(const std::vector<Options>& configurations, const Output& output) {
+  if (output.table) fmt::print("{}", table_head());
+  for (const Options& options : configurations) {
+    std::fflush(stdout);
+    const pid_t child = fork();
+    engine::check(child >= 0, "bench", "cannot start a process: {}", std::strerror(errno));
+    if (child == 0) {
+      const int code = apps::run_program([&] { return measure(options, output); });
+      std::fflush(stdout);
+      _exit(code);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status))
+      engine::fail("bench", "{} with batch {} ended with signal {}", options.model, options.batch, WTERMSIG(status));
+    if (const int code = WEXITSTATUS(status)) return code;
+  }
   return 0;
 }
 
@@ -129,21 +128,32 @@ int bench(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
+  Output output;
+  std::vector<std::string> axes;
   CLI::App app{"Measures the speed of one training step or one inference pass."};
-  app.add_option("--model", options.model, "resnet32 or ride-N, N experts")->capture_default_str();
+  app.add_option("--model", options.model, "resnet32, ride-N (N experts), resnet50, resnet101, resnet152 or resnext50")
+      ->capture_default_str();
   app.add_option("--mode", options.mode, "train or infer")
       ->check(CLI::IsMember({"train", "infer"}))
       ->capture_default_str();
   app.add_option("--precision", options.precision, "f32")->capture_default_str();
   app.add_option("--batch", options.batch, "images per step")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--image-size", options.image_size, "pixels a side; 0: 32, and 224 for the large models")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--device", options.device, "cpu")->capture_default_str();
   app.add_option("--steps", options.steps, "timed steps; the median counts")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--warmup", options.warmup, "steps before")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--threads", options.threads, "0: as many as cores")->check(CLI::NonNegativeNumber);
-  app.add_flag("--json", options.json, "one JSON line");
-  app.add_flag("--profile", options.profile, "time, GFLOP/s and GB/s of every op");
+  app.add_option("--sweep", axes, "lists of values, every combination measured: batch=1,16,128 threads=1,2")
+      ->expected(1, -1);
+  app.add_flag("--json", output.json, "one JSON line per configuration");
+  app.add_flag("--profile", output.profile,
+               "time, GFLOP/s and GB/s of every op, beside what this machine reaches at best (measured)");
   CLI11_PARSE(app, argc, argv);
-  return apps::run_program([&] { return bench(options); });
+  output.table = !axes.empty() && !output.json;
+  return apps::run_program([&] {
+    return axes.empty() ? measure(options, output) : sweep(apps::bench::combinations(options, axes), output);
+  });
 }

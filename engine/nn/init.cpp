@@ -15,6 +15,11 @@ void fill(const Tensor& w, Draw&& draw) {
   copy_into(cast(Tensor::from(values, w.shape()), w.dtype()), w);
 }
 
+void he_normal(const Tensor& w, int64_t fan, Generator& generator) {
+  const float deviation = static_cast<float>(std::sqrt(2.0 / static_cast<double>(fan)));
+  fill(w, [&] { return deviation * generator.normal(); });
+}
+
 }  // namespace
 
 int64_t fan_in(const Tensor& w) {
@@ -22,9 +27,11 @@ int64_t fan_in(const Tensor& w) {
   return w.numel() / std::max<int64_t>(w.size(0), 1);
 }
 
-void kaiming_normal(const Tensor& w, Generator& generator) {
-  const float deviation = static_cast<float>(std::sqrt(2.0 / static_cast<double>(fan_in(w))));
-  fill(w, [&] { return deviation * generator.normal(); });
+void kaiming_normal(const Tensor& w, Generator& generator) { he_normal(w, fan_in(w), generator); }
+
+void kaiming_normal_fan_out(const Tensor& w, Generator& generator) {
+  check(w.rank() == 4, "init", "fan_out needs a convolution's weight (K, C, R, S), got {}", w.shape());
+  he_normal(w, w.size(0) * w.size(2) * w.size(3), generator);
 }
 
 void kaiming_uniform(const Tensor& w, Generator& generator) {

@@ -10,6 +10,8 @@ int64_t fan_in(const Tensor& w);
 
 // Normal with standard deviation sqrt(2 / fan_in) (He et al. 2015): keeps the variance through ReLU layers.
 void kaiming_normal(const Tensor& w, Generator& generator);
+// Normal with standard deviation sqrt(2 / fan_out), fan_out = K * R * S: keeps the gradients' variance instead.
+void kaiming_normal_fan_out(const Tensor& w, Generator& generator);
 // Uniform in +-1/sqrt(fan_in): what PyTorch's Conv2d and Linear start from (kaiming_uniform with a = sqrt 5).
 void kaiming_uniform(const Tensor& w, Generator& generator);
 // Uniform in [-bound, bound).

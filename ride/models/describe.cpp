@@ -62,9 +62,9 @@ class ModeKeeper {
   bool training_;
 };
 
-}  // namespace
-
-Description describe(ResNetCifar& model, const DescribeOptions& options) {
+// Calls run(image, out), which runs the model, while out.layers collects what its layers cost.
+template <class Model, class Run>
+Description observe(Model& model, const DescribeOptions& options, Run&& run) {
   std::unordered_map<const Module*, std::string> names;
   for (const auto& [name, module] : model.named_modules()) names.emplace(module, name);
 
@@ -73,18 +73,32 @@ Description describe(ResNetCifar& model, const DescribeOptions& options) {
   const engine::NoGradGuard no_grad;
   const engine::ForwardObserver observer(
       [&](const Module& layer, const Tensor& y) { out.layers.push_back(cost_of(names.at(&layer), layer, y)); });
-
-  const int64_t n = model.experts();
-  const Tensor h = model.shared(Tensor::zeros({1, model.options().in_channels, options.height, options.width}));
-  for (int64_t k = 1; k <= n; ++k) {
-    model.classify(k - 1, model.features(k - 1, h));
-    Cost cost = sum_of(out.layers);
-    const int64_t heads = std::min(k, n - 1) * options.assignment.macs_per_head;
-    out.by_experts.push_back({.macs = cost.macs + heads, .macs_with_bn = cost.macs_with_bn + heads});
-  }
+  run(Tensor::zeros({1, model.options().in_channels, options.height, options.width}), out);
   out.total = sum_of(out.layers);
   out.parameters = parameter_count(model) + options.assignment.parameters;
   return out;
+}
+
+}  // namespace
+
+Description describe(ResNetCifar& model, const DescribeOptions& options) {
+  return observe(model, options, [&](const Tensor& image, Description& out) {
+    const int64_t n = model.experts();
+    const Tensor h = model.shared(image);
+    for (int64_t k = 1; k <= n; ++k) {
+      model.classify(k - 1, model.features(k - 1, h));
+      Cost cost = sum_of(out.layers);
+      const int64_t heads = std::min(k, n - 1) * options.assignment.macs_per_head;
+      out.by_experts.push_back({.macs = cost.macs + heads, .macs_with_bn = cost.macs_with_bn + heads});
+    }
+  });
+}
+
+Description describe(ResNet& model, const DescribeOptions& options) {
+  return observe(model, options, [&](const Tensor& image, Description& out) {
+    model(image);
+    out.by_experts.push_back(sum_of(out.layers));
+  });
 }
 
 std::string Description::table() const {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "ride/models/resnet.h"
 #include "ride/models/resnet_cifar.h"
 
 namespace ride {
@@ -46,5 +47,7 @@ struct Description {
 
 // Runs the model once on an image of zeros, in eval mode and without gradients; the model is left as it was.
 Description describe(ResNetCifar& model, const DescribeOptions& options = {});
+// Likewise, as one expert.
+Description describe(ResNet& model, const DescribeOptions& options = {.height = 224, .width = 224});
 
 }  // namespace ride

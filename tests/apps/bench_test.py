@@ -1,5 +1,6 @@
-"""ride-bench: one JSON line with the agreed keys and plausible values."""
+"""ride-bench: JSON lines with the agreed keys and plausible values, the profile's table, sweeps, bad input."""
 import json
+import re
 import unittest
 
 from support import error_of, run
@@ -21,8 +22,45 @@ class Bench(unittest.TestCase):
                 self.assertGreaterEqual(line["best_images_per_second"], line["images_per_second"])
                 self.assertGreater(line["peak_mib"], 5)
 
-    def test_unknown_model(self):
-        self.assertIn("ride-9", error_of("bench", "--model", "ride-9", "--json"))
+    def test_large_network(self):
+        line = json.loads(run("bench", "--model", "resnet50", "--batch", 2, "--image-size", 32, "--steps", 1,
+                              "--warmup", 0, "--json").stdout)
+        self.assertEqual((line["model"], line["batch"]), ("resnet50", 2))
+
+    def test_profile(self):
+        table = run("bench", "--model", "ride-2", "--batch", 2, "--steps", 2, "--warmup", 1, "--profile").stderr
+        head, *rows = table.splitlines()
+        for column in ("op", "ms", "share", "calls", "GFLOP/s", "GB/s", "of flops", "of memory", "bound"):
+            self.assertIn(column, head)
+        bound = {row[:36].strip(): row.split()[-1] for row in rows}
+        self.assertEqual(bound["conv2d"], "compute")
+        self.assertEqual(bound["batch_norm backward"], "memory")
+        calls = {row[:36].strip(): row[36:].split()[2] for row in rows[:-1]}
+        self.assertEqual(calls["conv2d"], str(11 + 2 * 20))  # of one step
+        self.assertNotIn("convert", table)
+        self.assertEqual(rows[-2][:3], "sum")
+        peaks = re.fullmatch(r"measured peaks: ([\d.]+) GFLOP/s of multiply-adds, ([\d.]+) GB/s of memory", rows[-1])
+        self.assertGreater(float(peaks[1]), 0.1)
+        self.assertGreater(float(peaks[2]), 0.1)
+
+    def test_sweep(self):
+        small = ["--model", "resnet32", "--steps", 1, "--warmup", 0]
+        said = run("bench", *small, "--sweep", "batch=1,3", "threads=1,2", "--json").stdout
+        lines = [json.loads(line) for line in said.splitlines()]
+        self.assertEqual([(line["batch"], line["threads"]) for line in lines], [(1, 1), (1, 2), (3, 1), (3, 2)])
+        head, *rows = run("bench", *small, "--sweep", "mode=train,infer", "batch=2").stdout.splitlines()
+        self.assertEqual(head.split()[:5], ["model", "mode", "precision", "batch", "threads"])
+        self.assertEqual([row.split()[:4] for row in rows],
+                         [["resnet32", "train", "f32", "2"], ["resnet32", "infer", "f32", "2"]])
+
+    def test_bad_input(self):
+        for arguments, part in ((["--model", "ride-9"], "ride-9"), (["--precision", "f8"], "f8"),
+                                (["--sweep", "batch"], "key=value"), (["--sweep", "batch=1,x"], "'x'"),
+                                (["--sweep", "batch=0"], "'0'"), (["--sweep", "batch=1,"], "missing"),
+                                (["--sweep", "colour=red"], "colour"), (["--sweep", "mode=sing"], "sing"),
+                                (["--sweep", "model=ride-1,ride-9", "--batch", 1, "--steps", 1], "ride-9")):
+            with self.subTest(arguments=arguments):
+                self.assertIn(part, error_of("bench", *arguments))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes models.safetensors for tests/ride/models_test.cpp: logits and gradients of CIFAR ResNets made with PyTorch.
+"""Writes models.safetensors for tests/ride/models_test.cpp and resnet_test.cpp: what ResNets made with PyTorch compute.
 
 Weights are not stored: both sides make them by the same formula (`fill`), so a file of some kilobytes checks nets of
 half a million parameters. Everything is computed in f64 and stored as f32, so that the file's own rounding is below
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 CLASSES, BATCH, SIZE = 10, 4, 16
+LARGE_SIZE = 65  # odd, so that strides leave a rest
 torch.set_num_threads(1)
 
 
@@ -104,11 +105,48 @@ class Net(nn.Module):
         return torch.stack([head(layer3(layer2(h)).mean((2, 3))) for layer2, layer3, head in self.experts()])
 
 
-def run(net, prefix, gradients, buffers):
+class Bottleneck(nn.Module):
+    def __init__(self, inputs, planes, stride, groups, group_width):
+        super().__init__()
+        width = planes * group_width // 64 * groups
+        self.conv1, self.bn1 = nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, 1, groups, False), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = nn.Conv2d(width, 4 * planes, 1, bias=False), nn.BatchNorm2d(4 * planes)
+        self.downsample = None
+        if stride > 1 or inputs != 4 * planes:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, 4 * planes, 1, stride, bias=False),
+                                            nn.BatchNorm2d(4 * planes))
+
+    def forward(self, x):
+        y = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+        return F.relu(self.bn3(self.conv3(y)) + (self.downsample(x) if self.downsample else x))
+
+
+class LargeNet(nn.Module):
+    def __init__(self, blocks, groups=1, group_width=64):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        inputs = 64
+        for i, count in enumerate(blocks):
+            stage = []
+            for k in range(count):
+                stage.append(Bottleneck(inputs, 64 << i, 2 if i and not k else 1, groups, group_width))
+                inputs = 4 * (64 << i)
+            setattr(self, f"layer{i + 1}", nn.Sequential(*stage))
+        self.fc = nn.Linear(inputs, CLASSES)
+
+    def forward(self, x):
+        h = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            h = stage(h)
+        return self.fc(h.mean((2, 3)))[None]
+
+
+def run(net, prefix, gradients, buffers, size=SIZE):
     net.double()
     with torch.no_grad():
         fill_net(net)
-    x = fill((BATCH, 3, SIZE, SIZE), 1000, -1, 1).requires_grad_()
+    x = fill((BATCH, 3, size, size), 1000, -1, 1).requires_grad_()
     labels = torch.arange(BATCH) * 3 % CLASSES
     net.eval()
     out = {"eval_logits": net(x).detach()}
@@ -116,10 +154,23 @@ def run(net, prefix, gradients, buffers):
     logits = net(x)
     loss = sum(F.cross_entropy(z, labels) for z in logits)
     loss.backward()
-    out |= {"train_logits": logits.detach(), "loss": loss.detach(), "grad.x": x.grad}
+    out |= {"train_logits": logits.detach(), "loss": loss.detach(),
+            "grad.x": x.grad}
     parameters, tensors = dict(net.named_parameters()), net.state_dict()
     out |= {f"grad.{name}": parameters[name].grad.flatten()[:500] for name in gradients}
     out |= {f"after.{name}": tensors[name] for name in buffers}
+    return {f"{prefix}.{name}": tensor.float().contiguous() for name, tensor in out.items()}
+
+
+def run_block(block, prefix):
+    """A block small enough that no ReLU's sign hangs on rounding, which would change gradients by more than it."""
+    block.double()
+    with torch.no_grad():
+        fill_net(block)
+    x = fill((2, block.conv1.in_channels, 5, 6), 1000, -1, 1).requires_grad_()
+    y = block(x)
+    y.backward(fill(y.shape, 1001, -1, 1))
+    out = {"y": y.detach(), "grad.x": x.grad} | {f"grad.{name}": p.grad for name, p in block.named_parameters()}
     return {f"{prefix}.{name}": tensor.float().contiguous() for name, tensor in out.items()}
 
 
@@ -137,8 +188,15 @@ def main():
         ["conv1.weight", "layer2.0.conv1.weight", "layer3.4.bn2.weight", "linear.weight", "linear.bias"],
         ["layer1.4.bn2.running_var", "layer3.0.bn1.running_mean"],
     )
+    large = {}
+    for name, net in (("bottleneck", LargeNet((2, 1, 1, 1))), ("grouped", LargeNet((1, 1, 1, 1), 4, 16))):
+        values = run(net, name, [], ["bn1.running_mean", "layer2.0.downsample.1.running_var",
+                                     "layer4.0.bn2.running_mean"], LARGE_SIZE)
+        large |= {key: value for key, value in values.items() if not key.endswith("grad.x")}
+    blocks = (run_block(Bottleneck(6, 3, 2, 1, 64), "block") | run_block(Bottleneck(12, 3, 1, 1, 64), "block_same")
+              | run_block(Bottleneck(6, 4, 1, 2, 32), "block_grouped"))
     path = Path(__file__).parent / "models.safetensors"
-    save_file(ride | plain, path)
+    save_file(ride | plain | large | blocks, path)
     print(f"{path.name}: {path.stat().st_size} bytes, losses {float(ride['ride2.loss'])} {float(plain['resnet32.loss'])}")
 
 
