@@ -90,7 +90,8 @@ std::string report(const Options& o, const Output& output, const Result& r) {
 int measure(const Options& options, const Output& output) {
   engine::check(options.mode == "train" || options.mode == "infer", "bench", "mode '{}' is none of train, infer",
                 options.mode);
-  engine::check(options.precision == "f32", "bench", "precision '{}' is not built: f32", options.precision);
+  engine::check(options.precision == "f32" || options.precision == "bf16", "bench",
+                "precision '{}' is none of f32, bf16", options.precision);
   engine::check(options.device == "cpu", "bench", "device '{}' is not built: cpu", options.device);
   if (options.threads) engine::set_num_threads(options.threads);
   const std::vector<double> seconds = time_steps(options, output.profile);
@@ -136,7 +137,7 @@ int main(int argc, char** argv) {
   app.add_option("--mode", options.mode, "train or infer")
       ->check(CLI::IsMember({"train", "infer"}))
       ->capture_default_str();
-  app.add_option("--precision", options.precision, "f32")->capture_default_str();
+  app.add_option("--precision", options.precision, "f32, or bf16 activations")->capture_default_str();
   app.add_option("--batch", options.batch, "images per step")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--image-size", options.image_size, "pixels a side; 0: 32, and 224 for the large models")
       ->check(CLI::NonNegativeNumber);

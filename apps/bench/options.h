@@ -1,0 +1,16 @@
+// What ride-bench measures: one configuration.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace apps::bench {
+
+struct Options {
+  std::string model = "ride-3", mode = "train", precision = "f32", device = "cpu";
+  int64_t batch = 128;
+  int64_t image_size = 0;  // pixels a side; 0: the model's own, 32 or 224
+  int steps = 10, warmup = 3;
+  int threads = 0;  // 0: as many as cores
+};
+
+}  // namespace apps::bench

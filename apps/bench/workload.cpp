@@ -1,0 +1,100 @@
+#include "apps/bench/workload.h"
+
+#include <memory>
+
+#include "apps/common/experiment.h"
+#include "engine/autograd/autocast.h"
+#include "engine/optim/sgd.h"
+#include "ride/losses/from_recipe.h"
+#include "ride/models/resnet.h"
+
+namespace apps::bench {
+namespace {
+
+using engine::Tensor;
+
+// What the two families of models have in common here.
+struct Network {
+  std::shared_ptr<engine::Module> module;
+  std::function<std::vector<Tensor>(const Tensor& images)> logits;  // per expert
+  int64_t classes = 0, image_size = 0;
+};
+
+Network cifar_network(int experts, bool reduce_dimension) {
+  constexpr int64_t classes = 100;
+  ride::Recipe recipe;
+  recipe.model.experts = experts;
+  recipe.model.reduce_dimension = reduce_dimension;
+  std::shared_ptr<ride::ResNetCifar> model = make_model(recipe, classes);
+  return {model, [model](const Tensor& images) { return model->forward(images).logits; }, classes, 32};
+}
+
+Network large_network(const std::string& name) {
+  const auto model = std::make_shared<ride::ResNet>(ride::resnet_named(name));
+  return {model, [model](const Tensor& images) { return std::vector{model->forward(images)}; },
+          model->options().classes, 224};
+}
+
+// resnet32 is one expert of full width; ride-N has N reduced experts.
+Network network_named(const std::string& name) {
+  if (name == "resnet32") return cifar_network(1, false);
+  for (const char* large : {"resnet50", "resnet101", "resnet152", "resnext50"})
+    if (name == large) return large_network(name);
+  const int experts = name.starts_with("ride-") ? std::atoi(name.c_str() + 5) : 0;
+  engine::check(experts >= 1 && experts <= 8, "bench",
+                "unknown model '{}': resnet32, ride-1 to ride-8, resnet50, resnet101, resnet152 or resnext50", name);
+  return cifar_network(experts, true);
+}
+
+struct Inputs {
+  Tensor images, labels;
+};
+
+Inputs random_inputs(const Options& options, const Network& network) {
+  const int64_t size = options.image_size ? options.image_size : network.image_size;
+  engine::Generator random(1);
+  Inputs in{Tensor::empty({options.batch, 3, size, size}, {.format = engine::MemoryFormat::channels_last}),
+            Tensor::empty({options.batch}, {.dtype = engine::DType::i64})};
+  for (int64_t i = 0; i < in.images.numel(); ++i) in.images.data<float>()[i] = random.normal();
+  for (int64_t i = 0; i < options.batch; ++i)
+    in.labels.data<int64_t>()[i] = static_cast<int64_t>(random.below(static_cast<uint64_t>(network.classes)));
+  return in;
+}
+
+ride::RideLoss cross_entropy(int64_t classes) {
+  ride::Recipe recipe;
+  recipe.loss.base = "ce";
+  recipe.loss.drw = false;
+  recipe.loss.reweight_epoch = -1;
+  return ride::training_loss(recipe.loss, std::vector<int64_t>(static_cast<std::size_t>(classes), 100));
+}
+
+}  // namespace
+
+std::function<void()> make_step(const Options& options) {
+  const engine::DType precision = options.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
+  const Network network = network_named(options.model);
+  const Inputs in = random_inputs(options, network);
+  if (options.mode == "infer") {
+    network.module->eval();
+    return [=] {
+      const engine::NoGradGuard no_grad;
+      const engine::Autocast autocast(precision);
+      network.logits(in.images);
+    };
+  }
+  const auto criterion = std::make_shared<ride::RideLoss>(cross_entropy(network.classes));
+  const auto optimizer = std::make_shared<engine::Sgd>(
+      network.module->named_parameters(), engine::SgdOptions{.momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
+  return [=] {
+    const ride::LossValue loss = [&] {
+      const engine::Autocast autocast(precision);
+      return (*criterion)(network.logits(in.images), in.labels);
+    }();
+    optimizer->zero_grad();
+    loss.total.backward();
+    optimizer->step(1e-3);
+  };
+}
+
+}  // namespace apps::bench
