@@ -6,6 +6,7 @@
 // Names of parameters are those of the authors' checkpoints: layer2s.0.0.conv1.weight, linears.0.weight, and for one
 // expert layer2.0.conv1.weight, linear.weight.
 #pragma once
+#include <optional>
 #include <vector>
 
 #include "engine/core/random.h"
@@ -24,6 +25,9 @@ struct ResNetCifarOptions {
   Classifier classifier = Classifier::cosine;
   double scale = 30;  // s of the cosine classifier; the linear one has none
   int64_t in_channels = 3;
+  // Memory format the network runs in; images are converted once, at the input. None: batch_lanes for batches of small
+  // f32 or bf16 images on the CPU, otherwise the images' own.
+  std::optional<engine::MemoryFormat> format = {};
 };
 
 // What every expert makes of a batch. The model's prediction is the mean of the logits.
@@ -72,6 +76,7 @@ class ResNetCifar : public engine::Module {
 
  private:
   void check_expert(int64_t expert) const;
+  engine::Tensor in_format(const engine::Tensor& x) const;
 
   ResNetCifarOptions options_;
   engine::Conv2d& conv1_;

@@ -104,6 +104,9 @@ TEST_CASE("errors: convolution, products, normalisation, pooling") {
       {"avg_pool2d", [] { avg_pool2d(f32({1, 3, 4, 4}), {.kernel = 2, .padding = 2}); }, {"padding", "(2, 2)"}},
       {"avg_pool2d", [] { avg_pool2d(f32({1, 3, 4, 4}), {.kernel = 2, .stride = -1}); }, {"stride"}},
       {"global_avg_pool2d", [] { global_avg_pool2d(f32({3, 4})); }, {"(3, 4)"}},
+      {"subsample2d", [] { subsample2d(f32({3, 4}), {}); }, {"(3, 4)"}},
+      {"subsample2d", [] { subsample2d(f32({1, 3, 4, 4}), {.stride = 0}); }, {"0"}},
+      {"subsample2d", [] { subsample2d(f32({1, 3, 4, 4}), {.channels_before = -1}); }, {"-1"}},
   });
 }
 

@@ -169,6 +169,27 @@ void add_pool(std::vector<Case>& cases) {
   cases.push_back({"global_avg_pool2d large", {{{16, 64, 8, 8}}}, global, products, {.gradient = false}});
 }
 
+struct SubsampleRow {
+  Shape x;
+  SubsampleOptions options;
+};
+
+const std::vector<SubsampleRow> subsample_rows = {
+    {{2, 3, 5, 4}, {.stride = 2, .channels_before = 1, .channels_after = 2}},
+    {{1, 1, 1, 1}, {.stride = 3, .channels_before = 1, .channels_after = 0}},
+    {{2, 5, 7, 9}, {.stride = 3}},
+    {{3, 2, 4, 4}, {.stride = 1, .channels_before = 2, .channels_after = 2}},
+    {{0, 2, 3, 3}, {.stride = 2, .channels_before = 1, .channels_after = 1}},
+};
+
+void add_subsample(std::vector<Case>& cases) {
+  for (const SubsampleRow& row : subsample_rows)
+    cases.push_back({fmt::format("subsample2d {} stride {}", row.x, row.options.stride),
+                     {{row.x}},
+                     [o = row.options](const Inputs& in) { return subsample2d(in[0], o); },
+                     0});
+}
+
 }  // namespace
 
 std::vector<Case> network_cases() {
@@ -177,6 +198,7 @@ std::vector<Case> network_cases() {
   add_products(cases);
   add_norm(cases);
   add_pool(cases);
+  add_subsample(cases);
   return cases;
 }
 

@@ -21,11 +21,14 @@ ResNetCifarOptions ride_options(int64_t experts) { return {.experts = experts, .
 
 // f32 through 31 convolutions differs from the stored f64 results by at most 2e-6 here; other kernels may sum in
 // another order.
+constexpr MemoryFormat all_formats[] = {MemoryFormat::contiguous, MemoryFormat::channels_last,
+                                        MemoryFormat::batch_lanes};
+
 constexpr double value_tolerance = 1e-5, gradient_tolerance = 5e-5;
 
-void compare_with_pytorch(ResNetCifar& net, const std::string& prefix, MemoryFormat format) {
+void compare_with_pytorch(ResNetCifar& net, const std::string& prefix) {
   fill(net);
-  Tensor x = contiguous(by_formula({4, 3, 16, 16}, 1000, {-1, 1}), format);
+  Tensor x = by_formula({4, 3, 16, 16}, 1000, {-1, 1});
   x.set_requires_grad();
   const Tensor labels = Tensor::from<int64_t>({0, 3, 6, 9}, {4});
   net.eval();
@@ -51,16 +54,16 @@ void compare_with_pytorch(ResNetCifar& net, const std::string& prefix, MemoryFor
 }  // namespace
 
 TEST_CASE("models: a two-expert net equals PyTorch's in logits, gradients and running statistics") {
-  for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
-    ResNetCifar net({.classes = 10, .experts = 2, .reduce_dimension = true});
-    compare_with_pytorch(net, "ride2", format);
+  for (const MemoryFormat format : all_formats) {
+    ResNetCifar net({.classes = 10, .experts = 2, .reduce_dimension = true, .format = format});
+    compare_with_pytorch(net, "ride2");
   }
 }
 
 TEST_CASE("models: ResNet-32 with a linear classifier equals PyTorch's") {
-  for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
-    ResNetCifar net({.classes = 10, .classifier = Classifier::linear});
-    compare_with_pytorch(net, "resnet32", format);
+  for (const MemoryFormat format : all_formats) {
+    ResNetCifar net({.classes = 10, .classifier = Classifier::linear, .format = format});
+    compare_with_pytorch(net, "resnet32");
   }
 }
 
@@ -141,7 +144,7 @@ TEST_CASE("models: state dict names of RIDE-3 and of one expert") {
 }
 
 TEST_CASE("models: channels_last end to end without a conversion") {
-  ResNetCifar net({.classes = 7, .experts = 2, .reduce_dimension = true});
+  ResNetCifar net({.classes = 7, .experts = 2, .reduce_dimension = true, .format = MemoryFormat::channels_last});
   const Tensor x = contiguous(by_formula({3, 3, 17, 15}, 1, {-1, 1}), MemoryFormat::channels_last);
   CHECK(net.shared(x).format() == MemoryFormat::channels_last);
   profile::reset();
@@ -161,13 +164,40 @@ TEST_CASE("models: channels_last end to end without a conversion") {
   CHECK(out.features[0].shape() == Shape{3, 48});
 }
 
-TEST_CASE("shortcut_a: every second pixel between empty channels, in both formats") {
+TEST_CASE("models: one conversion into batch_lanes, none inside, pooled features leave it") {
+  ResNetCifar net({.classes = 7, .experts = 2, .reduce_dimension = true});
+  const Tensor x = contiguous(by_formula({19, 3, 9, 11}, 1, {-1, 1}), MemoryFormat::channels_last);
+  profile::reset();
+  profile::enable(true);
+  const ExpertOutput out = net.forward(x);
+  cross_entropy(out.logits[0] + out.logits[1], Tensor::from(std::vector<int64_t>(19, 3), {19})).backward();
+  profile::enable(false);
+  for (const profile::Row& row : profile::rows())
+    if (row.name.starts_with("convert")) {
+      CHECK(row.name == "convert channels_last -> batch_lanes");
+      CHECK(row.calls == 1);
+    }
+  profile::reset();
+  CHECK(net.shared(x).format() == MemoryFormat::batch_lanes);
+  CHECK(out.features[0].is_contiguous());
+}
+
+TEST_CASE("models: few images and large ones stay in the format they come in") {
+  ResNetCifar net({.classes = 7});
+  net.eval();
+  CHECK(net.shared(Tensor::zeros({1, 3, 8, 8})).format() == MemoryFormat::contiguous);
+  CHECK(net.shared(Tensor::zeros({8, 3, 8, 8})).format() == MemoryFormat::batch_lanes);
+  CHECK(net.shared(Tensor::zeros({8, 3, 65, 64}, {.format = MemoryFormat::channels_last})).format() ==
+        MemoryFormat::channels_last);
+}
+
+TEST_CASE("shortcut_a: every second pixel between empty channels, in every format") {
   std::vector<float> values(2 * 2 * 3 * 3);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i + 1);
   const Tensor plain = Tensor::from(values, {2, 2, 3, 3});
   const std::vector<float> expected{0, 0, 0, 0, 1,  3,  7,  9,  10, 12, 16, 18, 0, 0, 0, 0,
                                     0, 0, 0, 0, 19, 21, 25, 27, 28, 30, 34, 36, 0, 0, 0, 0};
-  for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
+  for (const MemoryFormat format : all_formats) {
     const Tensor y = shortcut_a(contiguous(plain, format), {.planes = 4});
     CHECK(y.shape() == Shape{2, 4, 2, 2});
     CHECK(y.format() == format);
