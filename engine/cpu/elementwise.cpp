@@ -125,6 +125,14 @@ void dispatch_arithmetic(DType dtype, F&& f) {
   dispatch_floating(dtype, "arithmetic", std::forward<F>(f));
 }
 
+// T: float, or the bits of a 16-bit type.
+template <class T>
+void add_dense(void (*add)(const T*, const T*, int64_t, T*), const Tensor& a, const Tensor& b, const Tensor& y) {
+  const T *pa = reinterpret_cast<const T*>(a.raw()), *pb = reinterpret_cast<const T*>(b.raw());
+  T* py = reinterpret_cast<T*>(y.raw());
+  parallel_for(y.numel(), loop_grain, [&](int64_t i, int64_t end) { add(pa + i, pb + i, end - i, py + i); });
+}
+
 void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
   if (lanes::any_in_lanes(a, b, y)) {
     const InFormatOf in{y};
@@ -132,14 +140,10 @@ void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
     return in.finish();
   }
   count_traffic(y, 3);
-  if (op == BinaryOp::add && a.dtype() == DType::f32 && a.is_dense(y.format()) && b.is_dense(y.format()) &&
-      y.is_dense(y.format())) {
-    const float *pa = a.data<float>(), *pb = b.data<float>();
-    float* py = y.data<float>();
-    parallel_for(y.numel(), loop_grain,
-                 [&](int64_t i, int64_t end) { row_kernels().add(pa + i, pb + i, end - i, py + i); });
-    return;
-  }
+  const bool flat = a.is_dense(y.format()) && b.is_dense(y.format()) && y.is_dense(y.format());
+  if (op == BinaryOp::add && flat && a.dtype() == DType::f32) return add_dense<float>(row_kernels().add, a, b, y);
+  if (op == BinaryOp::add && flat && a.dtype() == DType::bf16)
+    return add_dense<uint16_t>(row_kernels().add_bf16, a, b, y);
   dispatch_arithmetic(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;

@@ -13,6 +13,18 @@ void add(const float* a, const float* b, int64_t n, float* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
 }
 
+// As engine/core/dtype.h converts: bfloat16 is the upper half of a float; to nearest, ties to even, NaN stays NaN.
+void add_bf16(const uint16_t* a, const uint16_t* b, int64_t n, uint16_t* y) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float sum = __builtin_bit_cast(float, static_cast<uint32_t>(a[i]) << 16) +
+                      __builtin_bit_cast(float, static_cast<uint32_t>(b[i]) << 16);
+    const uint32_t u = __builtin_bit_cast(uint32_t, sum);
+    const uint32_t rounded = u + 0x7fff + ((u >> 16) & 1);
+    y[i] = static_cast<uint16_t>((sum == sum ? rounded : u | 0x400000) >> 16);
+  }
+}
+
 // Four rows at a time, so that the sums are loaded and stored once for four additions.
 void sums(const float* __restrict x, const float* __restrict shift, int64_t rows, int64_t channels,
           float* __restrict sum, float* __restrict squares) {
@@ -138,6 +150,7 @@ void sgd(float* __restrict p, const float* __restrict g, float* __restrict v, in
 
 }  // namespace
 
-const RowKernels RIDE_ISA::row_kernels = {TEXT(RIDE_ISA), add, sums, normalize, backward_sums, backward_input, sgd};
+const RowKernels RIDE_ISA::row_kernels = {TEXT(RIDE_ISA), add,           add_bf16,       sums,
+                                          normalize,      backward_sums, backward_input, sgd};
 
 }  // namespace engine::cpu

@@ -12,6 +12,8 @@ struct RowKernels {
   const char* isa;  // "avx512", "avx2" or "baseline"
 
   void (*add)(const float* a, const float* b, int64_t n, float* y);
+  // The same on the bits of bfloat16 values, in f32 and rounded once.
+  void (*add_bf16)(const uint16_t* a, const uint16_t* b, int64_t n, uint16_t* y);
 
   // sum[c] += x - shift, squares[c] += (x - shift)^2, over the rows. The shift keeps the squares from cancelling.
   void (*sums)(const float* x, const float* shift, int64_t rows, int64_t channels, float* sum, float* squares);

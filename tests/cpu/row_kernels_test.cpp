@@ -133,6 +133,25 @@ TEST_CASE("row kernels: add and sgd") {
       }
 }
 
+TEST_CASE("row kernels: bf16 add is the f32 sum, rounded once, and NaN stays NaN") {
+  const int64_t n = 1000;
+  const Floats a = random_floats(n, 1), b = random_floats(n, 2);
+  std::vector<bfloat16> pa(a.begin(), a.end()), pb(b.begin(), b.end()), y(n);
+  pa[3] = pb[7] = NAN;
+  pa[11] = INFINITY;
+  pa[13].bits = 0x7f81;  // a signalling NaN
+  const auto bits = [](std::vector<bfloat16>& v) { return reinterpret_cast<uint16_t*>(v.data()); };
+  for (const RowKernels* k : available()) {
+    k->add_bf16(bits(pa), bits(pb), n, bits(y));
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const float sum = static_cast<float>(pa[i]) + static_cast<float>(pb[i]);
+      wrong += std::isnan(sum) ? !std::isnan(static_cast<float>(y[i])) : y[i].bits != bfloat16(sum).bits;
+    }
+    CHECK_MESSAGE(wrong == 0, k->isa);
+  }
+}
+
 TEST_CASE("the CPU back end fills every slot of the kernel table") {
   const KernelTable& table = kernels(Device{});
   auto check_one = [](const auto& slot) { CHECK_MESSAGE(slot.filled(), slot.name()); };
