@@ -1,7 +1,7 @@
 // Batch normalisation with running statistics.
 #pragma once
-#include "engine/kernels/conv.h"
 #include "engine/nn/module.h"
+#include "engine/ops/norm.h"
 
 namespace engine {
 

@@ -1,5 +1,6 @@
 #include "engine/cpu/lanes/winograd.h"
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -21,19 +22,16 @@ struct Plan {
   Plan(const Tensor& x, int64_t filters, int64_t transformed, double share)
       : plane{x.size(1), x.size(2), x.size(3)}, filters(filters), groups((x.size(0) + lanes - 1) / lanes) {
     tiles = (plane.height + 3) / 4 * ((plane.width + 3) / 4);
-    const int64_t bytes = points * 64 * transformed;
-    tiles_at_once =
-        std::clamp<int64_t>(static_cast<int64_t>(share * static_cast<double>(cache_bytes())) / bytes, 1, tiles);
-    units_of_group = (tiles + tiles_at_once - 1) / tiles_at_once;
+    const double bytes = static_cast<double>(tiles * points * 64 * transformed);
+    const int64_t parts = std::llround(bytes / (share * static_cast<double>(cache_bytes())));
+    units_of_group = std::clamp<int64_t>(parts, 1, tiles);
+    tiles_at_once = (tiles + units_of_group - 1) / units_of_group;
   }
   int64_t units() const { return groups * units_of_group; }
-  // Calls f(unit, its group, its tiles) for the units [begin, end).
-  template <class F>
-  void for_units(int64_t begin, int64_t end, F&& f) const {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t i = unit % units_of_group;
-      f(unit, unit / units_of_group, Range{tiles * i / units_of_group, tiles * (i + 1) / units_of_group});
-    }
+  int64_t group(int64_t unit) const { return unit / units_of_group; }
+  Range tiles_of(int64_t unit) const {
+    const int64_t i = unit % units_of_group;
+    return {tiles * i / units_of_group, tiles * (i + 1) / units_of_group};
   }
   int64_t group_size(int64_t channels) const { return channels * plane.height * plane.width * lanes; }
 };
@@ -103,17 +101,17 @@ Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
     const T* from = reinterpret_cast<const T*>(x.raw());
     T* to = reinterpret_cast<T*>(y.raw());
     const T* residual = o.residual.defined() ? reinterpret_cast<const T*>(o.residual.raw()) : nullptr;
-    parallel_for(plan.units(), 1, [&](int64_t begin, int64_t end) {
+    parallel_for(plan.units(), 1, [&](int64_t unit, int64_t end) {
       const Tensor scratch = floats(kernels.forward_scratch(plan.plane, plan.tiles_at_once));
-      plan.for_units(begin, end, [&](int64_t unit, int64_t group, Range tiles) {
-        const int64_t at = group * plan.group_size(filters);
+      for (; unit < end; ++unit) {
+        const int64_t group = plan.group(unit), at = group * plan.group_size(filters);
         const Epilogue<T> epilogue{o.bias.defined() ? o.bias.data<float>() : nullptr,
                                    residual ? residual + at : nullptr, o.relu};
         units.counts[unit] = passes.forward(from + group * plan.group_size(channels), plan.plane, weights.data<float>(),
-                                            filters, tiles, std::min(lanes, x.size(0) - group * lanes),
+                                            filters, plan.tiles_of(unit), std::min(lanes, x.size(0) - group * lanes),
                                             scratch.data<float>(), o.bias.defined() ? &epilogue : nullptr,
                                             o.moments ? units.moments.data() + unit * filters : nullptr, to + at);
-      });
+      }
     });
   });
   if (o.moments) *o.moments = units.total();
@@ -144,7 +142,7 @@ Tensor winograd_backward_input(const Tensor& dy, const Tensor& w) {
 Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x) {
   const WinogradKernels& kernels = winograd_kernels();
   const int64_t channels = x.size(1), filters = dy.size(1), pairs = filters * channels;
-  const Plan plan(x, filters, channels + filters, 1.5);
+  const Plan plan(x, filters, channels + filters, 1.75);
   const int64_t pieces = std::min<int64_t>(num_threads(), plan.units());
   const Tensor products = floats(pieces * points * pairs);
   with_passes(x, [&](const auto& passes, auto type) {
@@ -155,12 +153,10 @@ Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x) {
       for (; piece < end; ++piece) {
         float* sums = products.data<float>() + piece * points * pairs;
         std::memset(sums, 0, static_cast<std::size_t>(points * pairs) * sizeof(float));
-        plan.for_units(plan.units() * piece / pieces, plan.units() * (piece + 1) / pieces,
-                       [&](int64_t, int64_t group, Range tiles) {
-                         passes.backward_weight(px + group * plan.group_size(channels), plan.plane,
-                                                pdy + group * plan.group_size(filters), filters, tiles,
-                                                scratch.data<float>(), sums);
-                       });
+        for (int64_t unit = plan.units() * piece / pieces; unit < plan.units() * (piece + 1) / pieces; ++unit)
+          passes.backward_weight(px + plan.group(unit) * plan.group_size(channels), plan.plane,
+                                 pdy + plan.group(unit) * plan.group_size(filters), filters, plan.tiles_of(unit),
+                                 scratch.data<float>(), sums);
       }
     });
   });
