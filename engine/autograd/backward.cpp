@@ -13,9 +13,6 @@
 namespace engine {
 namespace {
 
-// True when nobody else can see x's memory and each element has its own place in it (not so in expanded views).
-bool owns_memory(const Tensor& x) { return x.is_unshared() && x.is_dense(x.format()); }
-
 // grad += part. The first part is taken as it is; a later one is added in place where that can't be seen elsewhere.
 void accumulate(Tensor& grad, Tensor part) {
   if (!grad.defined())

@@ -29,6 +29,12 @@ Node::~Node() {
   }
 }
 
+Tensor Needs::take(std::size_t i) const {
+  AutogradMeta* meta = (*inputs_)[i].get();
+  if (!meta || !meta->node || !meta->grad.defined() || !owns_memory(meta->grad)) return {};
+  return std::exchange(meta->grad, Tensor());
+}
+
 Tensor record(const char* name, Tensor y, std::span<const Tensor* const> inputs, Backward backward) {
   auto node = std::make_shared<Node>();
   node->name = name;

@@ -32,10 +32,16 @@ class Needs {
   explicit Needs(const std::vector<std::shared_ptr<AutogradMeta>>& inputs) : inputs_(&inputs) {}
   bool operator[](std::size_t i) const { return (*inputs_)[i] != nullptr; }
   std::size_t size() const { return inputs_->size(); }
+  // The gradient that input i has got from other ops so far, handed to an op that adds to it as it computes: what it
+  // returns for input i is then the sum. Undefined where there is none yet, or where others can see its memory.
+  Tensor take(std::size_t i) const;
 
  private:
   const std::vector<std::shared_ptr<AutogradMeta>>* inputs_;
 };
+
+// True when nobody else can see x's memory and each element has its own place in it (not so in expanded views).
+inline bool owns_memory(const Tensor& x) { return x.is_unshared() && x.is_dense(x.format()); }
 
 using Backward = std::function<Gradients(const Tensor& dy, Needs needs)>;
 

@@ -171,10 +171,17 @@ Tensor forward_with_moments(const Tensor& x, const Tensor& w, const Shape& y_sha
 }
 
 Tensor backward_input_in_any_format(const Tensor& dy, const Tensor& w, const Shape& x_shape,
-                                    const Conv2dOptions& options) {
-  if (dy.format() != MemoryFormat::batch_lanes) return backward_input(dy, w, x_shape, options);
-  if (lanes::conv_covers(dy, w.shape(), options)) return lanes::conv_backward_input(dy, parameter(w), x_shape, options);
-  return dense(backward_input(dense(dy, MemoryFormat::channels_last), w, x_shape, options), MemoryFormat::batch_lanes);
+                                    const Conv2dOptions& options, const Tensor& onto) {
+  const bool in_lanes = dy.format() == MemoryFormat::batch_lanes;
+  const bool fits = !onto.defined() || (onto.format() == dy.format() && onto.dtype() == dy.dtype());
+  if (in_lanes && fits && lanes::conv_covers(dy, w.shape(), options))
+    return lanes::conv_backward_input(dy, parameter(w), x_shape, options, onto);
+  const Tensor dx = in_lanes ? dense(backward_input(dense(dy, MemoryFormat::channels_last), w, x_shape, options),
+                                     MemoryFormat::batch_lanes)
+                             : backward_input(dy, w, x_shape, options);
+  if (!onto.defined()) return dx;
+  kernels(dx).elementwise.binary(BinaryOp::add, onto, as_type(dx, onto.dtype()), onto);
+  return onto;
 }
 
 Tensor backward_weight_in_any_format(const Tensor& dy, const Tensor& x, const Shape& w_shape,

@@ -181,11 +181,13 @@ void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y
   copy(chosen_pixels(x, y, options.stride), own_channels(x, y, options.channels_before));
 }
 
-void subsample_backward(const Tensor& dy_any, const SubsampleOptions& options, const Tensor& dx) {
-  const Tensor dy = dense(dy_any, dx.format());
-  if (lanes::any_in_lanes(dx)) return lanes::subsample_backward(dy, options, dx);
+void subsample_backward(const Tensor& dy_any, const SubsampleOptions& options, bool add, const Tensor& dx) {
+  const Tensor dy = dense(as_type(dy_any, dx.dtype()), dx.format());
+  if (lanes::any_in_lanes(dx)) return lanes::subsample_backward(dy, options, add, dx);
+  const Tensor from = own_channels(dx, dy, options.channels_before), to = chosen_pixels(dx, dy, options.stride);
+  if (add) return kernels(dx).elementwise.binary(BinaryOp::add, to, from, to);
   if (options.stride != 1) clear(dx);
-  copy(own_channels(dx, dy, options.channels_before), chosen_pixels(dx, dy, options.stride));
+  copy(from, to);
 }
 
 }  // namespace

@@ -27,8 +27,9 @@ struct ConvKernels {
   // cache.
   Slot<Tensor(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions&, ChannelMoments&)>
       forward_with_moments{"conv2d with moments"};
-  Slot<Tensor(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions&)> backward_input{
-      "conv2d backward_input"};
+  // dx, or onto + dx where `onto` is defined; its memory is the kernel's to use.
+  Slot<Tensor(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions&, const Tensor& onto)>
+      backward_input{"conv2d backward_input"};
   // dw is f32 for 16-bit x: it is a sum over all images and pixels.
   Slot<Tensor(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions&)> backward_weight{
       "conv2d backward_weight"};

@@ -31,7 +31,9 @@ struct PoolKernels {
   Slot<void(const Tensor& dy, const Tensor& dx)> global_average_backward{"global_avg_pool2d backward"};
   // y is dense and in x's format, dx likewise.
   Slot<void(const Tensor& x, const SubsampleOptions&, const Tensor& y)> subsample{"subsample2d"};
-  Slot<void(const Tensor& dy, const SubsampleOptions&, const Tensor& dx)> subsample_backward{"subsample2d backward"};
+  // dx, or its sum with what dx holds already if `add`.
+  Slot<void(const Tensor& dy, const SubsampleOptions&, bool add, const Tensor& dx)> subsample_backward{
+      "subsample2d backward"};
 };
 
 }  // namespace engine

@@ -42,7 +42,7 @@ Tensor record_conv2d(const Tensor& y, const Tensor& x, const Tensor& w, const Te
   return record("conv2d", y, {x, w, b},
                 [x = x.detach(), w = w.detach(), options](const Tensor& dy, Needs needs) -> Gradients {
                   const ConvKernels& conv = kernels(x).conv;
-                  return {needs[0] ? conv.backward_input(dy, w, x.shape(), options) : none,
+                  return {needs[0] ? conv.backward_input(dy, w, x.shape(), options, needs.take(0)) : none,
                           needs[1] ? cast(conv.backward_weight(dy, x, w.shape(), options), w.dtype()) : none,
                           needs[2] ? sum(cast(dy, w.dtype()), {.axes = {0, 2, 3}}) : none};
                 });

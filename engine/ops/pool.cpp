@@ -92,9 +92,10 @@ Tensor subsample2d(const Tensor& x, const SubsampleOptions& options) {
       x.options());
   kernels(x).pool.subsample(x, options, y);
   return record("subsample2d", y, {x},
-                [options, from = x.shape(), like = x.options()](const Tensor& dy, Needs) -> Gradients {
-                  Tensor dx = Tensor::empty(from, like);
-                  kernels(dy).pool.subsample_backward(dy, options, dx);
+                [options, from = x.shape(), like = x.options()](const Tensor& dy, Needs needs) -> Gradients {
+                  const Tensor onto = needs.take(0);
+                  const Tensor dx = onto.defined() ? onto : Tensor::empty(from, like);
+                  kernels(dy).pool.subsample_backward(dy, options, onto.defined(), dx);
                   return {dx};
                 });
 }

@@ -155,7 +155,7 @@ void check_case(const Case& c, const Wanted& wanted, const DirectKernels& kernel
   for (int64_t i = 0; i < dy.size; ++i) dy.values[i] = wanted.dy.stored<T>(i);
   for (int64_t i = 0; i < w.size; ++i) w.values[i] = static_cast<float>(wanted.w[i]);
   forward(c.problem, kernels, x.values, w.values, y.values);
-  backward_input(c.problem, kernels, dy.values, w.values, dx.values);
+  backward_input(c.problem, kernels, dy.values, w.values, false, dx.values);
   backward_weight(c.problem, kernels, dy.values, x.values, dw.values);
   int64_t wrong_weights = 0;
   for (int64_t i = 0; i < dw.size; ++i) wrong_weights += dw.values[i] != wanted.dw[i];
@@ -234,7 +234,7 @@ TEST_CASE("direct lanes: the same bits for any number of threads") {
     set_num_threads(count);
     Buffer<float> y(dy.size), dx(x.size), dw(w.size);
     forward(p, direct_kernels(), x.values, w.values, y.values);
-    backward_input(p, direct_kernels(), dy.values, w.values, dx.values);
+    backward_input(p, direct_kernels(), dy.values, w.values, false, dx.values);
     backward_weight(p, direct_kernels(), dy.values, x.values, dw.values);
     std::vector<float> all(y.values, y.values + y.size);
     all.insert(all.end(), dx.values, dx.values + dx.size);

@@ -94,7 +94,7 @@ TEST_CASE("lanes: Winograd's three directions agree with the direct sum in doubl
       CHECK(distance(y, exact.forward(x64, w64, {}, dy.shape(), same_padding)) < tolerance);
       CHECK(padding_is_zero(y));
       const Tensor dx = lanes::winograd_backward_input(ldy, w);
-      CHECK(distance(dx, exact.backward_input(dy64, w64, x.shape(), same_padding)) < tolerance);
+      CHECK(distance(dx, exact.backward_input(dy64, w64, x.shape(), same_padding, {})) < tolerance);
       CHECK(padding_is_zero(dx));
       CHECK(distance(lanes::winograd_backward_weight(ldy, lx),
                      exact.backward_weight(dy64, x64, w.shape(), same_padding)) < f32_tolerance);
@@ -143,4 +143,22 @@ TEST_CASE("lanes: the number of threads changes sums over the batch by rounding 
   set_num_threads(before);
   for (int i = 0; i < 3; ++i) CHECK(one[i].to<float>() == three[i].to<float>());
   CHECK(distance(one[3], three[3]) < 1e-6);
+}
+
+TEST_CASE("lanes: gradients of a shared input are added in place, by either algorithm") {
+  Generator random(5);
+  for (int64_t stride : {1, 2}) {
+    const Conv2dOptions options{.stride = stride, .padding = 1};
+    const int64_t out = stride == 1 ? 9 : 5;
+    const Tensor w = random_tensor({10, 12, 3, 3}, random), before = lanes_of(random_tensor({19, 12, 9, 9}, random)),
+                 dy = lanes_of(random_tensor({19, 10, out, out}, random));
+    const auto conv = kernels(Device{}).conv;
+    const Tensor alone = conv.backward_input(dy, w, before.shape(), options, {});
+    Tensor onto = contiguous(before);
+    onto = contiguous(onto, MemoryFormat::batch_lanes);
+    const Tensor sum = conv.backward_input(dy, w, before.shape(), options, onto);
+    CHECK(sum.shares_storage(onto));
+    CHECK(padding_is_zero(sum));
+    CHECK(distance(sum, before + alone) < 1e-6);
+  }
 }

@@ -32,9 +32,10 @@ Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, cons
   return y;
 }
 
-Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options) {
-  if (by_winograd(w.shape(), options)) return winograd_backward_input(dy, w);
-  return direct_backward_input(dy, w, x_shape, options);
+Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options,
+                           const Tensor& onto) {
+  if (by_winograd(w.shape(), options)) return winograd_backward_input(dy, w, onto);
+  return direct_backward_input(dy, w, x_shape, options, onto);
 }
 
 Tensor conv_backward_weight(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions& options) {

@@ -10,7 +10,9 @@ bool conv_covers(const Tensor& x, const Shape& w, const Conv2dOptions& options);
 
 Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,
                     ChannelMoments* moments = nullptr);  // of the result, where wanted
-Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options);
+// Adds to `onto`, of dx's type and format, where it is defined.
+Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options,
+                           const Tensor& onto = {});
 Tensor conv_backward_weight(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions& options);
 
 }  // namespace engine::cpu::lanes

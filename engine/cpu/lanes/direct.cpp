@@ -52,15 +52,16 @@ Tensor direct_forward(const Tensor& x, const Tensor& w_any, const Shape& y_shape
   return y;
 }
 
-Tensor direct_backward_input(const Tensor& dy, const Tensor& w_any, const Shape& x_shape,
-                             const Conv2dOptions& options) {
+Tensor direct_backward_input(const Tensor& dy, const Tensor& w_any, const Shape& x_shape, const Conv2dOptions& options,
+                             const Tensor& onto) {
   check_lanes("conv2d backward_input", dy);
   const Tensor w = dense(w_any, MemoryFormat::contiguous);
-  const Tensor dx = Tensor::empty(x_shape, {.dtype = dy.dtype(), .format = MemoryFormat::batch_lanes});
+  const Tensor dx =
+      onto.defined() ? onto : Tensor::empty(x_shape, {.dtype = dy.dtype(), .format = MemoryFormat::batch_lanes});
   const DirectProblem problem = describe(x_shape, w.shape(), dy.shape(), options);
   if (dx.numel() == 0) return dx;
   with_storage(dy, [&]<class T>(const T* from) {
-    backward_input(problem, direct_kernels(), from, w.data<float>(), reinterpret_cast<T*>(dx.raw()));
+    backward_input(problem, direct_kernels(), from, w.data<float>(), onto.defined(), reinterpret_cast<T*>(dx.raw()));
   });
   count_convolution(dy, w.size(1) * w.size(2) * w.size(3), {&dx, &w, &dy});
   return dx;

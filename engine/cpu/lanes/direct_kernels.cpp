@@ -63,7 +63,8 @@ void arrange_weights(const float* w, int64_t filters, int64_t filter_stride, con
 template <int block, int side, class T>
 void forward_block(const float* in, const WindowRow& row, const float* weights, T* y) {
   V sum[block][side];
-  RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int v = 0; v < side; ++v) sum[k][v] = zero();
+  RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int v = 0; v < side; ++v) sum[k][v] =
+      row.add ? load(y + k * row.out_stride + (v / parts) * row.out_step + (v % parts) * width) : zero();
   for (const int32_t *at = row.offsets, *end = at + row.count; at != end; ++at, weights += block) {
     V x[side];
     RIDE_UNROLL for (int v = 0; v < side; ++v) x[v] = load(in + *at + (v / parts) * row.in_step + (v % parts) * width);

@@ -28,6 +28,7 @@ struct WindowRow {
   int64_t filters;       // channels of the output
   int64_t outputs;
   int64_t out_step, out_stride;  // values between neighbouring outputs, and between channels
+  bool add;                      // to what is there already
 };
 
 // Gradients of outputs and the windows they were computed from.

@@ -54,8 +54,7 @@ std::vector<Tap> gradient_taps(const DirectProblem& p, Pair at) {
   return taps;
 }
 
-// --- forward and backward-input
-// -----------------------------------------------------------------------------------------
+// --- forward and backward-input --------------------------------------------------------------------------------------
 
 // Outputs (out_step i + at), i over a grid, whose windows have the same taps.
 struct Phase {
@@ -69,6 +68,7 @@ struct Walk {
   int64_t groups, channels, filters;  // channels of what is read and of what is written
   Pair in, out;                       // their pixels
   Pair in_step, out_step;             // pixels between neighbours of the grid, in what is read and written
+  bool add = false;                   // to what is there already
   std::vector<Phase> phases = {};
   Pair first = 0, last = 0;  // the taps' extent
 };
@@ -136,7 +136,8 @@ void walk_row(const Walk& walk, const DirectKernels& kernels, int64_t i, const f
                         .filters = walk.filters,
                         .outputs = up(walk.out.w - phase.at.w, walk.out_step.w),
                         .out_step = walk.out_step.w * lanes,
-                        .out_stride = walk.out.h * walk.out.w * lanes};
+                        .out_stride = walk.out.h * walk.out.w * lanes,
+                        .add = walk.add};
     passes<T>(kernels).forward(row, out + (h * walk.out.w + phase.at.w) * lanes);
   }
 }
@@ -189,7 +190,8 @@ void forward(const DirectProblem& p, const DirectKernels& kernels, const T* x, c
 }
 
 template <class T>
-void backward_input(const DirectProblem& p, const DirectKernels& kernels, const T* dy, const float* w, T* dx) {
+void backward_input(const DirectProblem& p, const DirectKernels& kernels, const T* dy, const float* w, bool add,
+                    T* dx) {
   const int64_t taps = p.kernel.h * p.kernel.w;
   Walk walk{.groups = p.groups,
             .channels = p.filters,
@@ -197,14 +199,14 @@ void backward_input(const DirectProblem& p, const DirectKernels& kernels, const 
             .in = p.out,
             .out = p.in,
             .in_step = 1,
-            .out_step = p.stride};
+            .out_step = p.stride,
+            .add = add};
   for (int64_t h = 0; h < p.stride.h; ++h)
     for (int64_t v = 0; v < p.stride.w; ++v) walk.phases.push_back({.at = {h, v}, .taps = gradient_taps(p, {h, v})});
   run(walk, kernels, dy, w, {.filter = taps, .channel = p.channels * taps}, dx);
 }
 
-// --- backward-weight
-// ------------------------------------------------------------------------------------------------------
+// --- backward-weight -------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -303,9 +305,9 @@ void backward_weight(const DirectProblem& p, const DirectKernels& kernels, const
     for (int64_t i = 0; i < weights; ++i) dw[i] += partial.data<float>()[piece * weights + i];
 }
 
-#define INSTANTIATE(T)                                                                                  \
-  template void forward(const DirectProblem&, const DirectKernels&, const T*, const float*, T*);        \
-  template void backward_input(const DirectProblem&, const DirectKernels&, const T*, const float*, T*); \
+#define INSTANTIATE(T)                                                                                        \
+  template void forward(const DirectProblem&, const DirectKernels&, const T*, const float*, T*);              \
+  template void backward_input(const DirectProblem&, const DirectKernels&, const T*, const float*, bool, T*); \
   template void backward_weight(const DirectProblem&, const DirectKernels&, const T*, const T*, float*);
 INSTANTIATE(float)
 INSTANTIATE(uint16_t)

@@ -18,7 +18,8 @@ struct DirectProblem {
 template <class T>
 void forward(const DirectProblem& problem, const DirectKernels& kernels, const T* x, const float* w, T* y);
 template <class T>
-void backward_input(const DirectProblem& problem, const DirectKernels& kernels, const T* dy, const float* w, T* dx);
+void backward_input(const DirectProblem& problem, const DirectKernels& kernels, const T* dy, const float* w, bool add,
+                    T* dx);
 template <class T>
 void backward_weight(const DirectProblem& problem, const DirectKernels& kernels, const T* dy, const T* x, float* dw);
 

@@ -102,14 +102,20 @@ void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y
   });
 }
 
-void subsample_backward(const Tensor& dy, const SubsampleOptions& options, const Tensor& dx) {
+void subsample_backward(const Tensor& dy, const SubsampleOptions& options, bool add, const Tensor& dx) {
   count_traffic(dx, dy);
   dispatch("subsample2d backward", dx, [&](auto tag) {
     using T = typename decltype(tag)::type;
     each_channel(dx.shape(), [&](int64_t group, int64_t channel, int64_t) {
+      T* to = plane<T>(dx, group, channel);
+      auto* from = plane<T>(dy, group, channel + options.channels_before);
+      if (add)
+        return each_pixel(dx, to, dy, from, options.stride, [](T* large, const T* small) {
+          for (int64_t i = 0; i < lanes; ++i)
+            large[i] = static_cast<T>(static_cast<Compute<T>>(large[i]) + static_cast<Compute<T>>(small[i]));
+        });
       if (options.stride != 1) zero_plane<T>(dx, group, channel);
-      each_pixel(dx, plane<T>(dx, group, channel), dy, plane<T>(dy, group, channel + options.channels_before),
-                 options.stride,
+      each_pixel(dx, to, dy, from, options.stride,
                  [](T* large, const T* small) { std::memcpy(static_cast<void*>(large), small, lanes * sizeof(T)); });
     });
   });

@@ -7,6 +7,6 @@ namespace engine::cpu::lanes {
 void global_average(const Tensor& x, const Tensor& y);             // x in batch_lanes, y (N, C) contiguous
 void global_average_backward(const Tensor& dy, const Tensor& dx);  // dy (N, C) contiguous, dx in batch_lanes
 void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y);
-void subsample_backward(const Tensor& dy, const SubsampleOptions& options, const Tensor& dx);
+void subsample_backward(const Tensor& dy, const SubsampleOptions& options, bool add, const Tensor& dx);
 
 }  // namespace engine::cpu::lanes

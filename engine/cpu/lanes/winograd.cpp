@@ -82,6 +82,7 @@ struct ConvolveOptions {
   ChannelMoments* moments = nullptr;  // wanted where not null
   Tensor bias = {}, residual = {};    // an epilogue where there is a bias
   bool relu = false;
+  Tensor onto = {};  // what the result is added to, in place
 };
 
 Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
@@ -93,24 +94,26 @@ Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
     kernels.transform_weights(w.data<float>(), filters, channels, o.flipped,
                               {begin * lanes, std::min(channels, end * lanes)}, weights.data<float>());
   });
-  Tensor y = Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
+  const Tensor y = o.onto.defined() ? o.onto : Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
+  const Tensor& added = o.onto.defined() ? o.onto : o.residual;
   const Plan plan(x, filters, channels, 0.5);
   MomentsOfUnits units(plan);
   with_passes(x, [&](const auto& passes, auto type) {
     using T = decltype(type);
     const T* from = reinterpret_cast<const T*>(x.raw());
     T* to = reinterpret_cast<T*>(y.raw());
-    const T* residual = o.residual.defined() ? reinterpret_cast<const T*>(o.residual.raw()) : nullptr;
+    const T* residual = added.defined() ? reinterpret_cast<const T*>(added.raw()) : nullptr;
     parallel_for(plan.units(), 1, [&](int64_t unit, int64_t end) {
       const Tensor scratch = floats(kernels.forward_scratch(plan.plane, plan.tiles_at_once));
       for (; unit < end; ++unit) {
         const int64_t group = plan.group(unit), at = group * plan.group_size(filters);
         const Epilogue<T> epilogue{o.bias.defined() ? o.bias.data<float>() : nullptr,
                                    residual ? residual + at : nullptr, o.relu};
-        units.counts[unit] = passes.forward(from + group * plan.group_size(channels), plan.plane, weights.data<float>(),
-                                            filters, plan.tiles_of(unit), std::min(lanes, x.size(0) - group * lanes),
-                                            scratch.data<float>(), o.bias.defined() ? &epilogue : nullptr,
-                                            o.moments ? units.moments.data() + unit * filters : nullptr, to + at);
+        units.counts[unit] =
+            passes.forward(from + group * plan.group_size(channels), plan.plane, weights.data<float>(), filters,
+                           plan.tiles_of(unit), std::min(lanes, x.size(0) - group * lanes), scratch.data<float>(),
+                           o.bias.defined() || added.defined() ? &epilogue : nullptr,
+                           o.moments ? units.moments.data() + unit * filters : nullptr, to + at);
       }
     });
   });
@@ -134,8 +137,8 @@ Tensor winograd_forward_fused(const Tensor& x, const Tensor& w, const Tensor& bi
   return convolve(x, w, {.filters = w.size(0), .bias = bias, .residual = residual, .relu = relu});
 }
 
-Tensor winograd_backward_input(const Tensor& dy, const Tensor& w) {
-  return convolve(dy, w, {.filters = w.size(1), .flipped = true});
+Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& onto) {
+  return convolve(dy, w, {.filters = w.size(1), .flipped = true, .onto = onto});
 }
 
 // Every thread sums the products of its units; then the threads' sums are added up in order.

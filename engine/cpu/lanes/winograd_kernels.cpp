@@ -226,7 +226,7 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
     if constexpr (finish == Finish::epilogue) {
       v += to.bias;
       if (to.residual) v += load(to.residual + at);
-      if (to.relu) v = max(v, zero());
+      if (to.relu) v = v <= zero() ? zero() : v;  // NaN passes, as everywhere
       v *= to.mask;
     }
     if constexpr (finish == Finish::moments) {
@@ -312,7 +312,7 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
         Target<T> to{r.y + at, nullptr, zero(), mask[part], false};
         if constexpr (finish == Finish::epilogue) {
           to.residual = r.epilogue->residual ? r.epilogue->residual + at : nullptr;
-          to.bias = all(r.epilogue->bias[k]);
+          to.bias = r.epilogue->bias ? all(r.epilogue->bias[k]) : zero();
           to.relu = r.epilogue->relu;
         }
         store_outputs<finish>(m, to, sum, line, rows < tile ? rows : tile, wide < tile ? wide : tile);

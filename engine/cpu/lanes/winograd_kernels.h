@@ -24,8 +24,8 @@ struct Range {
 // What forward may do to y before it is stored: y = relu?(y + bias + residual?).
 template <class T>
 struct Epilogue {
-  const float* bias;  // one per filter
-  const T* residual;  // as y, or null
+  const float* bias;  // one per filter, or null
+  const T* residual;  // as y, or null; may be y itself
   bool relu;
 };
 
