@@ -9,6 +9,7 @@
 #include "apps/common/trained_model.h"
 #include "data/open.h"
 #include "engine/autograd/autocast.h"
+#include "engine/nn/inference_mode.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/softmax.h"
 #include "ride/losses/from_recipe.h"
@@ -54,7 +55,6 @@ struct Prediction {
 
 Prediction predict_one(const apps::TrainedModel& trained, const Tensor& x, const Options& options,
                        const ride::Recipe& recipe) {
-  engine::NoGradGuard no_grad;
   if (!trained.assignment) return {ride::mean_logits(trained.model->forward(x).logits), trained.model->experts()};
   const ride::CascadeResult result =
       ride::cascade(ride::cascade_network(*trained.model), *trained.assignment, x,
@@ -70,6 +70,7 @@ int predict(const Options& options) {
   const std::vector<std::string> names = names_of_classes(options, recipe);
   const int64_t classes = static_cast<int64_t>(names.size());
   const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, classes);
+  const engine::InferenceMode inference;
   for (const std::string& path : options.images) {
     const Prediction prediction = predict_one(trained, read_image(path, recipe), options, recipe);
     const engine::Ordered top = topk(softmax(prediction.logits, 1), {.k = std::min<int64_t>(5, classes)});

@@ -4,6 +4,7 @@
 
 #include "apps/common/experiment.h"
 #include "engine/autograd/autocast.h"
+#include "engine/nn/inference_mode.h"
 #include "engine/optim/sgd.h"
 #include "ride/losses/from_recipe.h"
 #include "ride/models/resnet.h"
@@ -77,8 +78,7 @@ std::function<void()> make_step(const Options& options) {
   const Inputs in = random_inputs(options, network);
   if (options.mode == "infer") {
     network.module->eval();
-    return [=] {
-      const engine::NoGradGuard no_grad;
+    return [=, inference = std::make_shared<engine::InferenceMode>()] {  // in force as long as the step lives
       const engine::Autocast autocast(precision);
       network.logits(in.images);
     };

@@ -1,5 +1,6 @@
 #include "apps/common/evaluation.h"
 
+#include "engine/nn/inference_mode.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/shape_ops.h"
@@ -25,7 +26,7 @@ ride::ExpertLogits logits_of(ride::ResNetCifar& model, const Tensor& images, int
 
 template <class Run>
 Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& counts, bool keep, Run&& run) {
-  engine::NoGradGuard no_grad;
+  const engine::InferenceMode inference;
   ride::Meter meter(counts);
   Evaluation out;
   std::vector<Tensor> logits, expert_logits, labels;

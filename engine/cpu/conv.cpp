@@ -1,5 +1,6 @@
 // Convolution: oneDNN for f32 (and bf16 where the processor has it), plain loops for f64, f32 for 16-bit types else.
 #include "engine/cpu/lanes/conv.h"
+#include "engine/cpu/conv_fused.h"
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/plain.h"
@@ -200,6 +201,7 @@ void fill(ConvKernels& table) {
   table.forward_with_moments = forward_with_moments;
   table.backward_input = backward_input_in_any_format;
   table.backward_weight = backward_weight_in_any_format;
+  table.forward_fused = conv_forward_fused;
 }
 
 }  // namespace engine::cpu

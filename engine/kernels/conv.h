@@ -1,6 +1,9 @@
 // Convolution kernels. x (N, C, H, W), w (K, C/groups, R, S), b (K) or undefined, y (N, K, P, Q) in x's memory format.
 // x, y and their gradients share a type; w and b have that type too, or are f32 beside 16-bit x.
 #pragma once
+#include <map>
+#include <vector>
+
 #include "engine/core/tensor.h"
 #include "engine/kernels/pair.h"
 #include "engine/kernels/slot.h"
@@ -20,6 +23,20 @@ struct ChannelMoments {
   Tensor mean, variance;
 };
 
+// Weights that stay as they are, for inference, with the copies of them that a back end has arranged as it reads them,
+// each under a key of that back end's choice. Used by one thread at a time.
+struct ConstantWeights {
+  Tensor values;  // (K, C/groups, R, S), row-major; f32, or f64 with f64 images
+  std::map<std::vector<int64_t>, Tensor> arranged;
+};
+
+// What else a convolution does in the pass that writes its result: y = relu?(conv + bias + residual?)
+struct ConvEpilogue {
+  Tensor bias;           // (K), of the weights' type
+  Tensor residual = {};  // shape and type as y
+  bool relu = false;
+};
+
 struct ConvKernels {
   Slot<Tensor(const Tensor& x, const Tensor& w, const Tensor& b, const Shape& y_shape, const Conv2dOptions&)> forward{
       "conv2d"};
@@ -33,6 +50,9 @@ struct ConvKernels {
   // dw is f32 for 16-bit x: it is a sum over all images and pixels.
   Slot<Tensor(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions&)> backward_weight{
       "conv2d backward_weight"};
+  // For inference.
+  Slot<Tensor(const Tensor& x, ConstantWeights& w, const ConvEpilogue&, const Shape& y_shape, const Conv2dOptions&)>
+      forward_fused{"conv2d_fused"};
 };
 
 }  // namespace engine

@@ -31,6 +31,7 @@ class BatchNorm2d : public Layer {
   const Tensor& bias() const { return bias_; }
   const Tensor& running_mean() const { return running_mean_; }
   const Tensor& running_var() const { return running_var_; }
+  const BatchNorm2dOptions& options() const { return options_; }
 
  private:
   BatchNorm2dOptions options_;

@@ -5,7 +5,8 @@
 
 namespace engine {
 
-// relu?(bn(conv(x)) + residual?), conv without a bias. In training the convolution takes bn's statistics on the way.
+// relu?(bn(conv(x)) + residual?), conv without a bias. In training the convolution takes bn's statistics on the way;
+// in eval mode under InferenceMode bn is folded into it.
 Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, BatchNormFusion fusion = {});
 
 }  // namespace engine

@@ -13,6 +13,8 @@ ForwardObserver::ForwardObserver(Callback callback) : callback_(std::move(callba
 
 ForwardObserver::~ForwardObserver() { innermost = outer_; }
 
+bool ForwardObserver::active() { return innermost != nullptr; }
+
 Tensor ForwardObserver::seen(const Module& layer, Tensor output) {
   if (innermost) innermost->callback_(layer, output);
   return output;

@@ -18,6 +18,8 @@ class ForwardObserver {
   ForwardObserver(const ForwardObserver&) = delete;
   ForwardObserver& operator=(const ForwardObserver&) = delete;
 
+  // Whether one lives: layers then run one by one, not fused with others.
+  static bool active();
   // Called by layers with their output, which it returns.
   static Tensor seen(const Module& layer, Tensor output);
 

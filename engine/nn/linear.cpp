@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/nn/forward_observer.h"
+#include "engine/nn/inference_mode.h"
 #include "engine/nn/init.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/loss.h"
@@ -38,7 +39,10 @@ NormedLinear::NormedLinear(const NormedLinearOptions& options, Generator& genera
 // The scale is applied to the small factor (N, in), not to the logits.
 Tensor NormedLinear::forward(const Tensor& x) {
   const Tensor directions = l2_normalize(x, {.axis = 1});
-  return ForwardObserver::seen(*this, matmul(directions * scale_, l2_normalize(weight_, {.axis = 0})));
+  const auto normalized = [&] { return l2_normalize(weight_, {.axis = 0}); };
+  InferenceMode* inference = InferenceMode::current();
+  const Tensor columns = inference ? inference->derived(weight_, normalized) : normalized();
+  return ForwardObserver::seen(*this, matmul(directions * scale_, columns));
 }
 
 }  // namespace engine

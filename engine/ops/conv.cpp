@@ -67,4 +67,21 @@ Tensor conv2d_with_moments(const Tensor& input, const Tensor& w, const Conv2dOpt
   return record_conv2d(kernels(x).conv.forward_with_moments(x, w, y_shape, options, moments), x, w, none, options);
 }
 
+Tensor conv2d_fused(const Tensor& input, ConstantWeights& w, const ConvEpilogue& epilogue,
+                    const Conv2dOptions& options) {
+  profile::Scope scope("conv2d_fused");
+  const Tensor x = autocast_input(input), &residual = epilogue.residual;
+  const Shape y_shape = check_conv2d(x, w.values, epilogue.bias, options);
+  check(epilogue.bias.defined(), "conv2d_fused", "needs a bias of ({},): zeros where there is none", w.values.size(0));
+  if (residual.defined()) {
+    check(residual.shape() == y_shape, "conv2d_fused", "residual {} does not fit the result {}", residual.shape(),
+          y_shape);
+    check(residual.dtype() == x.dtype(), "conv2d_fused", "input is {}, residual is {}: cast one", name(x.dtype()),
+          name(residual.dtype()));
+  }
+  check(!grad_enabled() || !(x.requires_grad() || (residual.defined() && residual.requires_grad())), "conv2d_fused",
+        "has no gradient: call it under NoGradGuard, or conv2d and batch_norm");
+  return kernels(x).conv.forward_fused(x, w, epilogue, y_shape, options);
+}
+
 }  // namespace engine

@@ -13,4 +13,9 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b = {}, const Conv
 // conv2d without a bias, and the result's moments for a batch_norm that follows (BatchNormOptions::moments).
 Tensor conv2d_with_moments(const Tensor& x, const Tensor& w, const Conv2dOptions& options, ChannelMoments& moments);
 
+// relu?(conv2d(x, w, bias) + residual?) in one pass, for inference: w keeps what the back end made of it for the next
+// call. Records nothing; throws where a gradient is wanted.
+Tensor conv2d_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue,
+                    const Conv2dOptions& options = {});
+
 }  // namespace engine

@@ -1,5 +1,6 @@
 #include "ride/models/bottleneck.h"
 
+#include "engine/nn/conv_bn.h"
 #include "engine/nn/init.h"
 
 namespace ride {
@@ -51,10 +52,10 @@ Bottleneck::Bottleneck(const BottleneckOptions& o, Generator& generator)
 }
 
 Tensor Bottleneck::forward(const Tensor& x) {
-  const Tensor shortcut = downsample_ ? (*downsample_bn_)((*downsample_)(x)) : x;
-  const Tensor narrow = bn1_(conv1_(x), {.relu = true});
-  const Tensor y = bn2_(conv2_(narrow), {.relu = true});
-  return bn3_(conv3_(y), {.residual = shortcut, .relu = true});
+  const Tensor shortcut = downsample_ ? conv_bn(*downsample_, *downsample_bn_, x) : x;
+  const Tensor narrow = conv_bn(conv1_, bn1_, x, {.relu = true});
+  const Tensor y = conv_bn(conv2_, bn2_, narrow, {.relu = true});
+  return conv_bn(conv3_, bn3_, y, {.residual = shortcut, .relu = true});
 }
 
 int64_t append_bottlenecks(Sequential& stage, const BottleneckOptions& first, int64_t blocks, Generator& generator) {

@@ -1,5 +1,6 @@
 #include "ride/models/resnet.h"
 
+#include "engine/nn/conv_bn.h"
 #include "engine/nn/init.h"
 #include "engine/ops/pool.h"
 
@@ -51,7 +52,7 @@ ResNet::ResNet(const ResNetOptions& options, Generator& generator)
 }
 
 Tensor ResNet::features(const Tensor& x) {
-  Tensor h = bn1_(conv1_(x), {.relu = true});
+  Tensor h = conv_bn(conv1_, bn1_, x, {.relu = true});
   h = engine::max_pool2d(h, {.kernel = 3, .stride = 2, .padding = 1});
   for (Sequential* stage : stages_) h = (*stage)(h);
   return engine::global_avg_pool2d(h);

@@ -1,0 +1,108 @@
+#include "engine/cpu/conv_fused.h"
+
+#include "engine/cpu/conv_problem.h"
+#include "engine/cpu/dense.h"
+#include "engine/cpu/lanes/winograd.h"
+#include "engine/kernels/select.h"
+
+namespace engine::cpu {
+namespace {
+
+using dnnl::memory;
+
+struct Plan {
+  dnnl::primitive convolution;
+  memory::desc weights;      // in the layout that the convolution reads
+  dnnl::primitive arrange;   // from our layout to that one; empty when they agree
+  std::vector<int64_t> key;  // of the arranged copy
+};
+
+// A layout as numbers. Weights have blocked layouts, which these describe in full.
+std::vector<int64_t> layout_key(const memory::desc& desc) {
+  std::vector<int64_t> key{static_cast<int64_t>(desc.get_data_type())};
+  for (const memory::dims& part :
+       {desc.get_padded_dims(), desc.get_strides(), desc.get_inner_blks(), desc.get_inner_idxs()}) {
+    key.push_back(static_cast<int64_t>(part.size()));
+    key.insert(key.end(), part.begin(), part.end());
+  }
+  return key;
+}
+
+Plan make_plan(const ConvProblem& p, bool residual, bool relu) {
+  dnnl::post_ops after;  // the bias is the convolution's own
+  if (residual) after.append_binary(dnnl::algorithm::binary_add, p.y);
+  if (relu) after.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0);
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(after);
+  const dnnl::convolution_forward::primitive_desc desc(
+      onednn_engine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, p.x, p.w_any, p.b, p.y,
+      p.strides, p.dilates, p.padding_left, p.padding_right, attributes);
+  return {dnnl::convolution_forward(desc), desc.weights_desc(), reorder_between(p.w, desc.weights_desc()),
+          layout_key(desc.weights_desc())};
+}
+
+std::shared_ptr<const Plan> plan_for(ConvProblem& p, bool residual, bool relu) {
+  static PrimitiveCache<Plan> cache(512);
+  p.key.insert(p.key.end(), {residual, relu});
+  return cache.get(p.key, [&] { return make_plan(p, residual, relu); });
+}
+
+memory arranged(const Plan& plan, const ConvProblem& p, ConstantWeights& w) {
+  if (!plan.arrange) return wrap(p.w, w.values);
+  const auto found = w.arranged.find(plan.key);
+  if (found != w.arranged.end()) return wrap(plan.weights, found->second);
+  const OpaqueMemory made = make_opaque(plan.weights);
+  plan.arrange.execute(onednn_stream(), {{DNNL_ARG_FROM, wrap(p.w, w.values)}, {DNNL_ARG_TO, made.memory}});
+  w.arranged.emplace(plan.key, made.bytes);
+  return made.memory;
+}
+
+// f32, or bf16 where it is computed in; any format with strides.
+Tensor by_onednn(const Tensor& x_any, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
+                 const Conv2dOptions& options) {
+  return onednn_call("conv2d_fused", [&] {
+    const MemoryFormat format = x_any.format();
+    const TensorOptions like{.dtype = x_any.dtype(), .format = format};
+    const Tensor x = dense(x_any, format), residual = dense(epilogue.residual, format), bias = dense(epilogue.bias);
+    const Tensor y = Tensor::empty(y_shape, like);
+    if (y.numel() == 0) return y;
+    const ConvShapes shapes{x.shape(), w.values.shape(), y_shape};
+    ConvProblem p = describe_conv(shapes, like, options, true);
+    const auto plan = plan_for(p, residual.defined(), epilogue.relu);
+    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p.x, x)},
+                                              {DNNL_ARG_WEIGHTS, arranged(*plan, p, w)},
+                                              {DNNL_ARG_BIAS, wrap(p.b, bias)},
+                                              {DNNL_ARG_DST, wrap(p.y, y)}};
+    if (residual.defined()) arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrap(p.y, residual));
+    plan->convolution.execute(onednn_stream(), arguments);
+    count_conv_work(shapes, x.dtype());
+    return y;
+  });
+}
+
+// The convolution, then a pass that adds and cuts off: batch_norm's with mean 0 and variance 1.
+Tensor in_two_passes(const Tensor& x, const Tensor& w, const ConvEpilogue& epilogue, const Shape& y_shape,
+                     const Conv2dOptions& options) {
+  const KernelTable& table = kernels(x);
+  const Tensor z = table.conv.forward(x, w, {}, y_shape, options);
+  const TensorOptions stat{.dtype = z.dtype() == DType::f64 ? DType::f64 : DType::f32};
+  const Tensor zeros = Tensor::zeros({z.size(1)}, stat), ones = Tensor::full({z.size(1)}, 1, stat);
+  const Tensor y = empty_like(z);
+  table.norm.normalize(z, zeros, ones, ones, as_type(epilogue.bias, stat.dtype), epilogue.residual, epilogue.relu, y);
+  return y;
+}
+
+}  // namespace
+
+Tensor conv_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
+                          const Conv2dOptions& options) {
+  if (x.format() == MemoryFormat::batch_lanes && x.numel() && lanes::winograd_covers(w.values.shape(), options))
+    return lanes::winograd_forward_fused(x, w.values, epilogue.bias, epilogue.residual, epilogue.relu);
+  if (x.format() == MemoryFormat::batch_lanes || x.dtype() == DType::f64)
+    return in_two_passes(x, w.values, epilogue, y_shape, options);
+  if (computes_in(x.dtype())) return by_onednn(x, w, epilogue, y_shape, options);
+  const ConvEpilogue wide{epilogue.bias, as_type(epilogue.residual, DType::f32), epilogue.relu};
+  return as_type(by_onednn(as_type(x, DType::f32), w, wide, y_shape, options), x.dtype());
+}
+
+}  // namespace engine::cpu

@@ -1,0 +1,14 @@
+#include "engine/nn/inference_mode.h"
+
+namespace engine {
+namespace {
+
+thread_local InferenceMode* innermost = nullptr;
+
+}  // namespace
+
+InferenceMode::InferenceMode() : outer_(innermost) { innermost = this; }
+InferenceMode::~InferenceMode() { innermost = outer_; }
+InferenceMode* InferenceMode::current() { return innermost; }
+
+}  // namespace engine
