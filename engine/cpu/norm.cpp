@@ -33,7 +33,7 @@ struct Rows {
   int64_t rows, channels, tile, chunk, chunks;
   explicit Rows(const Layout& l) : rows(l.outer), channels(l.channels) {
     tile = std::max<int64_t>(1, 96 / std::max<int64_t>(channels, 1));
-    chunk = std::max<int64_t>(tile, 16384 / std::max<int64_t>(channels, 1) / tile * tile);
+    chunk = std::max<int64_t>(64, 16384 / std::max<int64_t>(channels, 1)) / tile * tile;
     chunks = (rows + chunk - 1) / chunk;
   }
   std::vector<float> tiled(const float* values) const {
@@ -59,10 +59,11 @@ struct Rows {
         pieces(k * chunk, std::min(rows, (k + 1) * chunk), [&](int64_t at, int64_t n, int64_t width) {
           std::fill(sums.begin(), sums.end(), 0.0f);
           f(at, n, width, sums.data(), sums.data() + width);
-          for (int64_t i = 0; i < width; ++i) {
-            out[i % channels] += sums[i];
-            out[channels + i % channels] += sums[width + i];
-          }
+          for (int64_t i = 0; i < width; i += channels)
+            for (int64_t c = 0; c < channels; ++c) {
+              out[c] += sums[i + c];
+              out[channels + c] += sums[width + i + c];
+            }
         });
       }
     });

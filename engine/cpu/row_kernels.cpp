@@ -25,26 +25,26 @@ void add_bf16(const uint16_t* a, const uint16_t* b, int64_t n, uint16_t* y) {
   }
 }
 
-// Four rows at a time, so that the sums are loaded and stored once for four additions.
+// Two rows at a time, so that the sums are loaded and stored once for two additions; rows half the matrix apart, so
+// that they are two long streams that the processor foresees.
 void sums(const float* __restrict x, const float* __restrict shift, int64_t rows, int64_t channels,
           float* __restrict sum, float* __restrict squares) {
-  int64_t r = 0;
-  for (; r + 4 <= rows; r += 4, x += 4 * channels) {
+  const int64_t half = rows / 2;
+  const float* far = x + half * channels;
+  for (int64_t r = 0; r < half; ++r, x += channels, far += channels) {
 #pragma omp simd
     for (int64_t c = 0; c < channels; ++c) {
-      const float k = shift[c];
-      const float d0 = x[c] - k, d1 = x[c + channels] - k, d2 = x[c + 2 * channels] - k, d3 = x[c + 3 * channels] - k;
-      sum[c] += (d0 + d1) + (d2 + d3);
-      squares[c] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+      const float d0 = x[c] - shift[c], d1 = far[c] - shift[c];
+      sum[c] += d0 + d1;
+      squares[c] += d0 * d0 + d1 * d1;
     }
   }
-  for (; r < rows; ++r, x += channels) {
+  if (rows % 2)
     for (int64_t c = 0; c < channels; ++c) {
-      const float d = x[c] - shift[c];
+      const float d = far[c] - shift[c];
       sum[c] += d;
       squares[c] += d * d;
     }
-  }
 }
 
 template <bool has_residual, bool relu>
@@ -79,22 +79,21 @@ template <bool relu>
 void backward_sums_as(const float* __restrict x, const float* __restrict y, const float* __restrict dy,
                       const float* __restrict mean, int64_t rows, int64_t channels, float* __restrict sum_g,
                       float* __restrict sum_gx) {
-  int64_t r = 0;
-  const int64_t step = channels;
-  for (; r + 2 <= rows; r += 2, x += 2 * step, dy += 2 * step) {
+  const int64_t half = rows / 2, away = half * channels;
+  for (int64_t r = 0; r < half; ++r, x += channels, dy += channels) {
 #pragma omp simd
     for (int64_t c = 0; c < channels; ++c) {
-      const float g0 = !relu || y[c] > 0 ? dy[c] : 0, g1 = !relu || y[c + step] > 0 ? dy[c + step] : 0;
+      const float g0 = !relu || y[c] > 0 ? dy[c] : 0, g1 = !relu || y[c + away] > 0 ? dy[c + away] : 0;
       sum_g[c] += g0 + g1;
-      sum_gx[c] += g0 * (x[c] - mean[c]) + g1 * (x[c + step] - mean[c]);
+      sum_gx[c] += g0 * (x[c] - mean[c]) + g1 * (x[c + away] - mean[c]);
     }
-    if (relu) y += 2 * step;
+    if (relu) y += channels;
   }
-  for (; r < rows; ++r)
-    for (int64_t c = 0; c < channels; ++c) {
+  if (rows % 2)
+    for (int64_t c = away; c < away + channels; ++c) {
       const float g = !relu || y[c] > 0 ? dy[c] : 0;
-      sum_g[c] += g;
-      sum_gx[c] += g * (x[c] - mean[c]);
+      sum_g[c - away] += g;
+      sum_gx[c - away] += g * (x[c] - mean[c - away]);
     }
 }
 
