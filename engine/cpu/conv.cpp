@@ -5,6 +5,7 @@
 #include "engine/cpu/dense.h"
 #include "engine/cpu/plain.h"
 #include "engine/cpu/table.h"
+#include "engine/cpu/weight_gradient.h"
 
 namespace engine::cpu {
 namespace {
@@ -138,6 +139,9 @@ Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w
     const MemoryFormat format = x_any.is_dense(dy_any.format()) ? dy_any.format() : x_any.format();
     const Tensor x = dense(x_any, format), dy = dense(dy_any, format);
     const ConvShapes shapes{x.shape(), w_shape, dy.shape()};
+    count_conv_work(shapes, x.dtype());
+    if (format == MemoryFormat::channels_last && weight_gradient_covers(x, w_shape, options))
+      return weight_gradient(dy, x, w_shape, options);
     const ConvProblem p = describe_conv(shapes, {.dtype = x.dtype(), .format = format}, options, false);
     const auto plan = cached<plan_backward_weight>(p);
     const OpaqueMemory result = plan->reorder ? make_opaque(plan->weights) : OpaqueMemory{dw, wrap(p.w, dw)};
@@ -146,7 +150,6 @@ Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w
         {{DNNL_ARG_SRC, wrap(p.x, x)}, {DNNL_ARG_DIFF_DST, wrap(p.y, dy)}, {DNNL_ARG_DIFF_WEIGHTS, result.memory}});
     if (plan->reorder)
       plan->reorder.execute(onednn_stream(), {{DNNL_ARG_FROM, result.memory}, {DNNL_ARG_TO, wrap(p.w, dw)}});
-    count_conv_work(shapes, x.dtype());
     return dw;
   });
 }
