@@ -1,4 +1,5 @@
 #include "engine/cpu/dense.h"
+#include "engine/cpu/lanes/select.h"
 #include "engine/cpu/strided.h"
 #include "engine/cpu/table.h"
 
@@ -9,8 +10,22 @@ void check_position(const char* op, int64_t position, int64_t size) {
   check(position >= 0 && position < size, op, "index {} is out of range for an axis of size {}", position, size);
 }
 
+void gather(const Tensor& any, int axis, const Tensor& index, const Tensor& y);
+
+// Into batch_lanes: whole images are chosen lane by lane, anything else through a row-major tensor.
+void gather_lanes(const Tensor& x, int axis, const Tensor& index, const Tensor& y) {
+  const Strides& s = index.strides();
+  const bool whole_images = axis == 0 && s[1] == 0 && s[2] == 0 && s[3] == 0;
+  if (whole_images && x.format() == MemoryFormat::batch_lanes)
+    return lanes::select_images(x, index.as_strided({index.size(0)}, {s[0]}).to<int64_t>(), y);
+  const Tensor rows = Tensor::empty(y.shape(), {.dtype = y.dtype()});
+  gather(x, axis, index, rows);
+  copy(rows, y);
+}
+
 // x is walked like y with the indexed axis held still; the index then says how far along it to read.
 void gather(const Tensor& any, int axis, const Tensor& index, const Tensor& y) {
+  if (y.format() == MemoryFormat::batch_lanes) return gather_lanes(any, axis, index, y);
   const Tensor x = strided(any);
   const int64_t size = x.shape()[axis], along = x.strides()[axis];
   const auto loop = plan_loop<3>(y.shape(), {x.strides().replaced(axis, 0), index.strides(), y.strides()});
@@ -37,6 +52,11 @@ void gather(const Tensor& any, int axis, const Tensor& index, const Tensor& y) {
 
 // One thread: several sources may name one place.
 void scatter(const Tensor& any, int axis, const Tensor& index, bool add, const Tensor& y) {
+  if (y.format() == MemoryFormat::batch_lanes) {
+    const Tensor rows = strided(y);
+    scatter(any, axis, index, add, rows);
+    return copy(rows, y);
+  }
   const Tensor source = strided(any);
   const int64_t size = y.shape()[axis], along = y.strides()[axis];
   const auto loop = plan_loop<3>(source.shape(), {source.strides(), index.strides(), y.strides().replaced(axis, 0)});

@@ -168,6 +168,9 @@ TEST_CASE("errors: positions and losses") {
       {"index_select", [] { index_select(f32({2, 3}), 0, i64({1, 1})); }, {"(1, 1)"}},
       // Positions are checked where they are used: in gather's kernel, which index_select reads through.
       {"gather", [] { index_select(f32({2, 3}), 0, i64({4}, 2)); }, {"2"}},
+      {"gather",
+       [] { index_select(contiguous(f32({2, 3, 1, 1}), MemoryFormat::batch_lanes), 0, i64({4}, 2)); },
+       {"index 2"}},
       {"cross_entropy", [] { cross_entropy(f32({4, 5}), i64({4}, 5)); }, {"label 5", "5 classes"}},
       {"cross_entropy", [] { cross_entropy(f32({4, 5}), i64({4}, -1)); }, {"label -1", "5 classes"}},
       {"index_select", [] { index_select(f32({2, 3}), 0, f32({4})); }, {"i64", "f32"}},

@@ -109,6 +109,13 @@ std::vector<Case> joining_cases() {
 std::vector<Case> index_cases() {
   const auto gather_along = [](int axis) { return [axis](const Inputs& in) { return gather(in[0], axis, in[1]); }; };
   const auto take = [](int axis) { return [axis](const Inputs& in) { return index_select(in[0], axis, in[1]); }; };
+  const auto take_in_lanes = [](int axis) {
+    return [axis](const Inputs& in) {
+      const Tensor y = index_select(contiguous(in[0], MemoryFormat::batch_lanes), axis, in[1]);
+      check(y.format() == MemoryFormat::batch_lanes, "index_select", "left the lanes: {}", y.str());
+      return contiguous(y);
+    };
+  };
   // Written places must differ, or the result would depend on the order of writing: rows of a permutation.
   const auto scatter_write = [](const Inputs& in) {
     return scatter(in[0], {.axis = 1}, Tensor::from<int64_t>({4, 0, 2, 1, 3, 0}, {2, 3}), in[1]);
@@ -128,6 +135,8 @@ std::vector<Case> index_cases() {
       {"index_select columns", {{{3, 17}}, index_below(17, {33})}, take(1), few_sums},
       {"index_select middle", {{{2, 5, 3}}, index_below(5, {3})}, take(-2), few_sums},
       {"index_select channels", {{{2, 5, 3, 3}}, index_below(5, {4})}, take(1), few_sums},
+      {"index_select images in lanes", {{{18, 2, 3, 1}}, index_below(18, {35})}, take_in_lanes(0), few_sums},
+      {"index_select channels in lanes", {{{3, 5, 2, 2}}, index_below(5, {4})}, take_in_lanes(1), few_sums},
       {"index_select one axis", {{{7}}, index_below(7, {3})}, take(0), few_sums},
       {"index_select nothing", {{{5, 7}}, index_below(5, {0})}, take(0), exact},
       // 40,000 rows of an index onto 100: the parallel path, and 400 additions per place.
