@@ -57,8 +57,8 @@ struct Result {
 };
 
 std::string table_head() {
-  return fmt::format("{:<10} {:<6} {:<9} {:>6} {:>8} {:>10} {:>10} {:>10} {:>9}\n", "model", "mode", "precision",
-                     "batch", "threads", "ms a step", "images/s", "best", "peak MiB");
+  return fmt::format("{:<10} {:<6} {:<9} {:<13} {:>6} {:>8} {:>10} {:>10} {:>10} {:>9}\n", "model", "mode", "precision",
+                     "format", "batch", "threads", "ms a step", "images/s", "best", "peak MiB");
 }
 
 std::string report(const Options& o, const Output& output, const Result& r) {
@@ -69,6 +69,7 @@ std::string report(const Options& o, const Output& output, const Result& r) {
     const nlohmann::ordered_json line = {{"model", o.model},
                                          {"mode", o.mode},
                                          {"precision", o.precision},
+                                         {"format", o.format},
                                          {"batch", o.batch},
                                          {"device", o.device},
                                          {"threads", engine::num_threads()},
@@ -80,8 +81,9 @@ std::string report(const Options& o, const Output& output, const Result& r) {
     return line.dump() + '\n';
   }
   if (output.table)
-    return fmt::format("{:<10} {:<6} {:<9} {:>6} {:>8} {:>10.1f} {:>10.1f} {:>10.1f} {:>9.0f}\n", o.model, o.mode,
-                       o.precision, o.batch, engine::num_threads(), r.median * 1e3, rate, best_rate, r.peak_mib);
+    return fmt::format("{:<10} {:<6} {:<9} {:<13} {:>6} {:>8} {:>10.1f} {:>10.1f} {:>10.1f} {:>9.0f}\n", o.model,
+                       o.mode, o.precision, o.format, o.batch, engine::num_threads(), r.median * 1e3, rate, best_rate,
+                       r.peak_mib);
   return fmt::format(
       "{} {} {} batch {} on {} threads: {:.1f} ms a step, {:.1f} images/s (best {:.1f}), peak {:.0f} MiB\n", o.model,
       o.mode, o.precision, o.batch, engine::num_threads(), r.median * 1e3, rate, best_rate, r.peak_mib);
@@ -138,6 +140,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"train", "infer"}))
       ->capture_default_str();
   app.add_option("--precision", options.precision, "f32, or bf16 activations")->capture_default_str();
+  app.add_option("--format", options.format,
+                 "memory format of the activations: auto, contiguous, channels_last or batch_lanes")
+      ->capture_default_str();
   app.add_option("--batch", options.batch, "images per step")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--image-size", options.image_size, "pixels a side; 0: 32, and 224 for the large models")
       ->check(CLI::NonNegativeNumber);

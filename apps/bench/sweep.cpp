@@ -42,8 +42,10 @@ void set(Options& options, const std::string& key, const std::string& value) {
     options.mode = value;
   else if (key == "precision")
     options.precision = value;
+  else if (key == "format")
+    options.format = value;
   else
-    engine::fail("bench", "--sweep knows no '{}': batch, image-size, threads, model, mode, precision", key);
+    engine::fail("bench", "--sweep knows no '{}': batch, image-size, threads, model, mode, precision, format", key);
 }
 
 }  // namespace

@@ -1,17 +1,20 @@
 #include "apps/bench/workload.h"
 
 #include <memory>
+#include <optional>
 
-#include "apps/common/experiment.h"
 #include "engine/autograd/autocast.h"
 #include "engine/nn/inference_mode.h"
+#include "engine/ops/shape_ops.h"
 #include "engine/optim/sgd.h"
 #include "ride/losses/from_recipe.h"
 #include "ride/models/resnet.h"
+#include "ride/models/resnet_cifar.h"
 
 namespace apps::bench {
 namespace {
 
+using engine::MemoryFormat;
 using engine::Tensor;
 
 // What the two families of models have in common here.
@@ -21,13 +24,17 @@ struct Network {
   int64_t classes = 0, image_size = 0;
 };
 
-Network cifar_network(int experts, bool reduce_dimension) {
-  constexpr int64_t classes = 100;
-  ride::Recipe recipe;
-  recipe.model.experts = experts;
-  recipe.model.reduce_dimension = reduce_dimension;
-  std::shared_ptr<ride::ResNetCifar> model = make_model(recipe, classes);
-  return {model, [model](const Tensor& images) { return model->forward(images).logits; }, classes, 32};
+// None for auto.
+std::optional<MemoryFormat> format_named(const std::string& name) {
+  if (name == "auto") return {};
+  for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last, MemoryFormat::batch_lanes})
+    if (name == engine::name(format)) return format;
+  engine::fail("bench", "unknown memory format '{}': auto, contiguous, channels_last or batch_lanes", name);
+}
+
+Network cifar_network(const ride::ResNetCifarOptions& options) {
+  const auto model = std::make_shared<ride::ResNetCifar>(options);
+  return {model, [model](const Tensor& images) { return model->forward(images).logits; }, options.classes, 32};
 }
 
 Network large_network(const std::string& name) {
@@ -37,24 +44,31 @@ Network large_network(const std::string& name) {
 }
 
 // resnet32 is one expert of full width; ride-N has N reduced experts.
-Network network_named(const std::string& name) {
-  if (name == "resnet32") return cifar_network(1, false);
+Network network_named(const std::string& name, std::optional<MemoryFormat> format) {
+  if (name == "resnet32") return cifar_network({.format = format});
   for (const char* large : {"resnet50", "resnet101", "resnet152", "resnext50"})
-    if (name == large) return large_network(name);
+    if (name == large) {
+      engine::check(format != MemoryFormat::batch_lanes, "bench", "{} does not run in batch_lanes: use channels_last",
+                    name);
+      return large_network(name);
+    }
   const int experts = name.starts_with("ride-") ? std::atoi(name.c_str() + 5) : 0;
   engine::check(experts >= 1 && experts <= 8, "bench",
                 "unknown model '{}': resnet32, ride-1 to ride-8, resnet50, resnet101, resnet152 or resnext50", name);
-  return cifar_network(experts, true);
+  return cifar_network({.experts = experts, .reduce_dimension = true, .format = format});
 }
 
 struct Inputs {
   Tensor images, labels;
 };
 
-Inputs random_inputs(const Options& options, const Network& network) {
+// Images are contiguous where the network is to be, else channels_last, from which the other formats are converted.
+Inputs random_inputs(const Options& options, const Network& network, std::optional<MemoryFormat> format) {
   const int64_t size = options.image_size ? options.image_size : network.image_size;
+  const MemoryFormat image_format =
+      format == MemoryFormat::contiguous ? MemoryFormat::contiguous : MemoryFormat::channels_last;
   engine::Generator random(1);
-  Inputs in{Tensor::empty({options.batch, 3, size, size}, {.format = engine::MemoryFormat::channels_last}),
+  Inputs in{Tensor::empty({options.batch, 3, size, size}, {.format = image_format}),
             Tensor::empty({options.batch}, {.dtype = engine::DType::i64})};
   for (int64_t i = 0; i < in.images.numel(); ++i) in.images.data<float>()[i] = random.normal();
   for (int64_t i = 0; i < options.batch; ++i)
@@ -74,8 +88,9 @@ ride::RideLoss cross_entropy(int64_t classes) {
 
 std::function<void()> make_step(const Options& options) {
   const engine::DType precision = options.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
-  const Network network = network_named(options.model);
-  const Inputs in = random_inputs(options, network);
+  const std::optional<MemoryFormat> format = format_named(options.format);
+  const Network network = network_named(options.model, format);
+  const Inputs in = random_inputs(options, network, format);
   if (options.mode == "infer") {
     network.module->eval();
     return [=, inference = std::make_shared<engine::InferenceMode>()] {  // in force as long as the step lives

@@ -1,8 +1,10 @@
 #include "ride/models/resnet.h"
 
+#include "engine/autograd/autocast.h"
 #include "engine/nn/conv_bn.h"
 #include "engine/nn/init.h"
 #include "engine/ops/pool.h"
+#include "engine/ops/precision.h"
 
 namespace ride {
 namespace {
@@ -55,7 +57,14 @@ Tensor ResNet::features(const Tensor& x) {
   Tensor h = conv_bn(conv1_, bn1_, x, {.relu = true});
   h = engine::max_pool2d(h, {.kernel = 3, .stride = 2, .padding = 1});
   for (Sequential* stage : stages_) h = (*stage)(h);
-  return engine::global_avg_pool2d(h);
+  return engine::full_precision(engine::global_avg_pool2d(h));
+}
+
+// In f32 whatever the precision: it costs next to nothing, and logits in bf16 have few digits left.
+Tensor ResNet::forward(const Tensor& x) {
+  const Tensor feature = features(x);
+  const engine::Autocast full(engine::DType::f32);
+  return (*fc_)(feature);
 }
 
 }  // namespace ride

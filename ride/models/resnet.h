@@ -29,10 +29,10 @@ class ResNet : public engine::Layer {
  public:
   explicit ResNet(const ResNetOptions& options = {}, engine::Generator& generator = engine::default_generator());
 
-  // x (N, in_channels, H, W), H and W at least 32 -> the pooled feature (N, 2048).
+  // x (N, in_channels, H, W), H and W at least 32 -> the pooled feature (N, 2048), f32 under Autocast too.
   engine::Tensor features(const engine::Tensor& x);
   // x -> logits (N, classes).
-  engine::Tensor forward(const engine::Tensor& x) override { return (*fc_)(features(x)); }
+  engine::Tensor forward(const engine::Tensor& x) override;
 
   const ResNetOptions& options() const { return options_; }
 

@@ -37,11 +37,19 @@ class Bench(unittest.TestCase):
         self.assertEqual(bound["batch_norm backward"], "memory")
         calls = {row[:36].strip(): row[36:].split()[2] for row in rows[:-1]}
         self.assertEqual(calls["conv2d"], str(11 + 2 * 20))  # of one step
-        self.assertNotIn("convert", table)
+        converted = [op for op in bound if op.startswith("convert") or "->" in op]
+        self.assertLessEqual(len(converted), 1, table)  # the images, once
         self.assertEqual(rows[-2][:3], "sum")
         peaks = re.fullmatch(r"measured peaks: ([\d.]+) GFLOP/s of multiply-adds, ([\d.]+) GB/s of memory", rows[-1])
         self.assertGreater(float(peaks[1]), 0.1)
         self.assertGreater(float(peaks[2]), 0.1)
+
+    def test_formats(self):
+        formats = ["contiguous", "channels_last", "batch_lanes"]
+        for precision in ("f32", "bf16"):
+            said = run("bench", "--model", "ride-2", "--batch", 16, "--steps", 1, "--warmup", 0, "--precision",
+                       precision, "--sweep", "format=" + ",".join(formats), "--json").stdout
+            self.assertEqual([json.loads(line)["format"] for line in said.splitlines()], formats)
 
     def test_sweep(self):
         small = ["--model", "resnet32", "--steps", 1, "--warmup", 0]
@@ -49,12 +57,14 @@ class Bench(unittest.TestCase):
         lines = [json.loads(line) for line in said.splitlines()]
         self.assertEqual([(line["batch"], line["threads"]) for line in lines], [(1, 1), (1, 2), (3, 1), (3, 2)])
         head, *rows = run("bench", *small, "--sweep", "mode=train,infer", "batch=2").stdout.splitlines()
-        self.assertEqual(head.split()[:5], ["model", "mode", "precision", "batch", "threads"])
-        self.assertEqual([row.split()[:4] for row in rows],
-                         [["resnet32", "train", "f32", "2"], ["resnet32", "infer", "f32", "2"]])
+        self.assertEqual(head.split()[:6], ["model", "mode", "precision", "format", "batch", "threads"])
+        self.assertEqual([row.split()[:5] for row in rows],
+                         [["resnet32", "train", "f32", "auto", "2"], ["resnet32", "infer", "f32", "auto", "2"]])
 
     def test_bad_input(self):
         for arguments, part in ((["--model", "ride-9"], "ride-9"), (["--precision", "f8"], "f8"),
+                                (["--format", "nhwc"], "nhwc"),
+                                (["--model", "resnet50", "--format", "batch_lanes"], "channels_last"),
                                 (["--sweep", "batch"], "key=value"), (["--sweep", "batch=1,x"], "'x'"),
                                 (["--sweep", "batch=0"], "'0'"), (["--sweep", "batch=1,"], "missing"),
                                 (["--sweep", "colour=red"], "colour"), (["--sweep", "mode=sing"], "sing"),

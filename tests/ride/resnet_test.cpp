@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "engine/autograd/autocast.h"
 #include "engine/core/profile.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/loss.h"
@@ -146,6 +147,25 @@ TEST_CASE("resnet: channels_last end to end without a conversion") {
   }
   profile::reset();
   CHECK(convolutions == 1 + 5 * 3 + 4);
+}
+
+// bf16 keeps 8 bits: a rounding of 0.4 % per layer, over 17 layers, of logits that are sums of both signs.
+TEST_CASE("resnet: bf16 activations give f32 logits near those of f32") {
+  ResNet net({.blocks = {1, 1, 1, 1}, .classes = 10});
+  fill(net);
+  const Tensor x = contiguous(by_formula({4, 3, 65, 65}, 1000, {-1, 1}), MemoryFormat::channels_last);
+  const std::vector<float> wanted = net(x).to<float>();
+  const Autocast autocast(DType::bf16);
+  const Tensor logits = net(x);
+  CHECK(logits.dtype() == DType::f32);
+  const std::vector<float> got = logits.to<float>();
+  double largest = 0, worst = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    largest = std::max(largest, std::abs(double{wanted[i]}));
+    worst = std::max(worst, std::abs(double{got[i]} - wanted[i]));
+  }
+  CHECK(worst > 0);
+  CHECK(worst < 0.1 * largest);
 }
 
 TEST_CASE("resnet: options out of range and unknown names are refused") {
