@@ -166,6 +166,7 @@ void compare(CompareOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
     compare(op, in(a), in(b), in.out());
     return in.finish();
   }
+  count_traffic(a, 2);
   dispatch_all(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -183,6 +184,7 @@ void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tens
     where(in(condition), in(a), in(b), in.out());
     return in.finish();
   }
+  count_traffic(y, 3);
   const auto loop = plan_loop_over(condition, a, b, y);
   const bool* pc = condition.data<bool>();
   dispatch_all(a.dtype(), [&](auto tag) {

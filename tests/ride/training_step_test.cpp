@@ -2,7 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "engine/autograd/autocast.h"
 #include "engine/core/allocator.h"
@@ -57,6 +59,42 @@ TEST_CASE("a training step asks the system for no memory after the first few") {
   const Steps steps = train_steps(6);
   CHECK(steps.system_allocations[2] > 0);
   CHECK(steps.system_allocations[5] == steps.system_allocations[2]);
+}
+
+// Those that run a kernel of their own; views and what is made of other ops report nothing under their own name.
+TEST_CASE("the ops of a training step report their work to the profiler") {
+  for (const MemoryFormat format : {MemoryFormat::channels_last, MemoryFormat::batch_lanes}) {
+    profile::reset();
+    profile::enable(true);
+    train_steps(1, format);
+    profile::enable(false);
+    std::map<std::string, double> work;
+    for (const profile::Row& row : profile::rows()) work[row.name] = row.flops + row.bytes;
+    for (const char* op : {"conv2d",
+                           "conv2d backward",
+                           "batch_norm",
+                           "batch_norm backward",
+                           "subsample2d",
+                           "subsample2d backward",
+                           "global_avg_pool2d",
+                           "global_avg_pool2d backward",
+                           "matmul",
+                           "matmul backward",
+                           "log_softmax",
+                           "log_softmax backward",
+                           "softmax",
+                           "gather",
+                           "gather backward",
+                           "sum",
+                           "add",
+                           "mul",
+                           "affine",
+                           "less",
+                           "where",
+                           "sgd"})
+      CHECK_MESSAGE(work[op] > 0, op << " in " << name(format));
+    profile::reset();
+  }
 }
 
 TEST_CASE("training steps lower the loss on the batch they see, bit for bit the same each time") {
