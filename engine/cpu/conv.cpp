@@ -3,6 +3,7 @@
 #include "engine/cpu/conv_fused.h"
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
+#include "engine/cpu/lanes/winograd.h"
 #include "engine/cpu/plain.h"
 #include "engine/cpu/table.h"
 #include "engine/cpu/weight_gradient.h"
@@ -163,11 +164,20 @@ Tensor forward_in_any_format(const Tensor& x, const Tensor& w, const Tensor& b, 
   return dense(forward(dense(x, MemoryFormat::channels_last), w, b, y_shape, options), MemoryFormat::batch_lanes);
 }
 
-Tensor forward_with_moments(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,
-                            ChannelMoments& moments) {
-  if (x.numel() && lanes::conv_covers(x, w.shape(), options))
-    return lanes::conv_forward(x, parameter(w), y_shape, options, &moments);
-  const Tensor y = forward_in_any_format(x, w, {}, y_shape, options);
+// relu(x scale + shift), for kernels that want it in memory.
+Tensor materialized(const Tensor& x, const NormalizedInput* input) {
+  if (!input) return x;
+  const Tensor zeros = Tensor::zeros({x.size(1)}), ones = Tensor::full({x.size(1)}, 1);
+  const Tensor y = empty_like(x);
+  kernels(x).norm.normalize(x, zeros, ones, input->scale, input->shift, {}, true, y);
+  return y;
+}
+
+Tensor forward_with_moments(const Tensor& x_any, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,
+                            const NormalizedInput* input, ChannelMoments& moments) {
+  if (lanes::conv_by_winograd(x_any, w.shape(), options))
+    return lanes::winograd_forward(x_any, parameter(w), &moments, input);
+  const Tensor y = forward_in_any_format(materialized(x_any, input), w, {}, y_shape, options);
   moments.mean = Tensor::empty({y.size(1)}, {.dtype = y.dtype() == DType::f64 ? DType::f64 : DType::f32});
   moments.variance = empty_like(moments.mean);
   kernels(y).norm.statistics(y, moments.mean, moments.variance);
@@ -188,11 +198,14 @@ Tensor backward_input_in_any_format(const Tensor& dy, const Tensor& w, const Sha
   return onto;
 }
 
-Tensor backward_weight_in_any_format(const Tensor& dy, const Tensor& x, const Shape& w_shape,
-                                     const Conv2dOptions& options) {
+Tensor backward_weight_in_any_format(const Tensor& dy, const Tensor& x_any, const Shape& w_shape,
+                                     const Conv2dOptions& options, const NormalizedInput* input) {
+  if (lanes::conv_by_winograd(x_any, w_shape, options))
+    return lanes::winograd_backward_weight(dense(dy, MemoryFormat::batch_lanes), x_any, input);
+  const Tensor x = materialized(x_any, input);
   if (x.format() != MemoryFormat::batch_lanes) return backward_weight(dy, x, w_shape, options);
-  const Tensor like_x = dense(dy, MemoryFormat::batch_lanes);
-  if (lanes::conv_covers(x, w_shape, options)) return lanes::conv_backward_weight(like_x, x, w_shape, options);
+  if (lanes::conv_covers(x, w_shape, options))
+    return lanes::conv_backward_weight(dense(dy, MemoryFormat::batch_lanes), x, w_shape, options);
   return backward_weight(dense(dy, MemoryFormat::channels_last), dense(x, MemoryFormat::channels_last), w_shape,
                          options);
 }

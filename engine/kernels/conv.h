@@ -37,19 +37,27 @@ struct ConvEpilogue {
   bool relu = false;
 };
 
+// What a convolution may be given instead of its input x: relu(x scale + shift), (C) f32 values per channel. A batch
+// norm's output that only a convolution reads need not be stored.
+struct NormalizedInput {
+  Tensor scale, shift;
+};
+
 struct ConvKernels {
   Slot<Tensor(const Tensor& x, const Tensor& w, const Tensor& b, const Shape& y_shape, const Conv2dOptions&)> forward{
       "conv2d"};
   // As forward without a bias, and y's moments: what batch normalisation asks for next, best taken while y is in a
   // cache.
-  Slot<Tensor(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions&, ChannelMoments&)>
+  Slot<Tensor(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions&,
+              const NormalizedInput* input, ChannelMoments&)>
       forward_with_moments{"conv2d with moments"};
   // dx, or onto + dx where `onto` is defined; its memory is the kernel's to use.
   Slot<Tensor(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions&, const Tensor& onto)>
       backward_input{"conv2d backward_input"};
   // dw is f32 for 16-bit x: it is a sum over all images and pixels.
-  Slot<Tensor(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions&)> backward_weight{
-      "conv2d backward_weight"};
+  Slot<Tensor(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions&,
+              const NormalizedInput* input)>
+      backward_weight{"conv2d backward_weight"};
   // For inference.
   Slot<Tensor(const Tensor& x, ConstantWeights& w, const ConvEpilogue&, const Shape& y_shape, const Conv2dOptions&)>
       forward_fused{"conv2d_fused"};

@@ -2,6 +2,7 @@
 #pragma once
 #include "engine/autograd/node.h"
 #include "engine/kernels/conv.h"
+#include "engine/kernels/norm.h"
 
 namespace engine {
 
@@ -17,5 +18,10 @@ struct BatchNormOptions {
 // y = relu?((x - mean) / sqrt(var + eps) * weight + bias + residual?)
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
                   const Tensor& running_var, const BatchNormOptions& options = {});
+
+// What batch_norm normalises by: everything of BatchNormSaved but y. Brings the running statistics up to date.
+BatchNormSaved batch_norm_constants(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const Tensor& running_mean, const Tensor& running_var,
+                                    const BatchNormOptions& options);
 
 }  // namespace engine

@@ -70,8 +70,7 @@ BasicBlock::BasicBlock(const BasicBlockOptions& options, Generator& generator)
 Tensor BasicBlock::forward(const Tensor& x) {
   const bool same = options_.stride == 1 && options_.in_planes == options_.planes;
   const Tensor shortcut = same ? x : shortcut_a(x, {.planes = options_.planes, .stride = options_.stride});
-  const Tensor y = conv_bn(conv1_, bn1_, x, {.relu = true});
-  return conv_bn(conv2_, bn2_, y, {.residual = shortcut, .relu = true});
+  return conv_bn_relu_conv_bn({conv1_, bn1_}, {conv2_, bn2_}, x, {.residual = shortcut, .relu = true});
 }
 
 ResNetCifar::ResNetCifar(const ResNetCifarOptions& options, Generator& generator)

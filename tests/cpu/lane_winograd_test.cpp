@@ -97,7 +97,7 @@ TEST_CASE("lanes: Winograd's three directions agree with the direct sum in doubl
       CHECK(distance(dx, exact.backward_input(dy64, w64, x.shape(), same_padding, {})) < tolerance);
       CHECK(padding_is_zero(dx));
       CHECK(distance(lanes::winograd_backward_weight(ldy, lx),
-                     exact.backward_weight(dy64, x64, w.shape(), same_padding)) < f32_tolerance);
+                     exact.backward_weight(dy64, x64, w.shape(), same_padding, nullptr)) < f32_tolerance);
     }
   }
 }

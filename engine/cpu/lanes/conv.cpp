@@ -2,7 +2,6 @@
 
 #include "engine/cpu/lanes/direct.h"
 #include "engine/cpu/lanes/winograd.h"
-#include "engine/kernels/select.h"
 
 namespace engine::cpu::lanes {
 namespace {
@@ -21,15 +20,13 @@ bool conv_covers(const Tensor& x, const Shape& w, const Conv2dOptions& options) 
          (by_winograd(w, options) || direct_covers(w, options));
 }
 
-Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,
-                    ChannelMoments* moments) {
-  if (by_winograd(w.shape(), options)) return winograd_forward(x, w, moments);
-  const Tensor y = direct_forward(x, w, y_shape, options);
-  if (moments) {
-    *moments = {Tensor::empty({y.size(1)}), Tensor::empty({y.size(1)})};
-    kernels(y).norm.statistics(y, moments->mean, moments->variance);
-  }
-  return y;
+bool conv_by_winograd(const Tensor& x, const Shape& w, const Conv2dOptions& options) {
+  return x.numel() > 0 && conv_covers(x, w, options) && by_winograd(w, options);
+}
+
+Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options) {
+  if (by_winograd(w.shape(), options)) return winograd_forward(x, w);
+  return direct_forward(x, w, y_shape, options);
 }
 
 Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options,

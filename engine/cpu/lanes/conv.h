@@ -8,8 +8,10 @@ namespace engine::cpu::lanes {
 // weights. The rest goes through channels_last.
 bool conv_covers(const Tensor& x, const Shape& w, const Conv2dOptions& options);
 
-Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,
-                    ChannelMoments* moments = nullptr);  // of the result, where wanted
+// Those of them that go by Winograd (winograd.h).
+bool conv_by_winograd(const Tensor& x, const Shape& w, const Conv2dOptions& options);
+
+Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options);
 // Adds to `onto`, of dx's type and format, where it is defined.
 Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options,
                            const Tensor& onto = {});

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "engine/core/parallel.h"
@@ -76,6 +77,13 @@ struct MomentsOfUnits {
   std::vector<int64_t> counts;
 };
 
+int64_t images_of(const Tensor& x, int64_t group) { return std::min(lanes, x.size(0) - group * lanes); }
+
+std::optional<Prologue> prologue_of(const NormalizedInput* input, int64_t images) {
+  if (!input) return {};
+  return Prologue{input->scale.data<float>(), input->shift.data<float>(), images};
+}
+
 struct ConvolveOptions {
   int64_t filters;
   bool flipped = false;               // backward-data's weights
@@ -83,6 +91,7 @@ struct ConvolveOptions {
   Tensor bias = {}, residual = {};    // an epilogue where there is a bias
   bool relu = false;
   Tensor onto = {};  // what the result is added to, in place
+  const NormalizedInput* input = nullptr;
 };
 
 Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
@@ -107,11 +116,13 @@ Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
       const Tensor scratch = floats(kernels.forward_scratch(plan.plane, plan.tiles_at_once));
       for (; unit < end; ++unit) {
         const int64_t group = plan.group(unit), at = group * plan.group_size(filters);
+        const int64_t images = images_of(x, group);
+        const auto prologue = prologue_of(o.input, images);
         const Epilogue<T> epilogue{o.bias.defined() ? o.bias.data<float>() : nullptr,
                                    residual ? residual + at : nullptr, o.relu};
         units.counts[unit] =
-            passes.forward(from + group * plan.group_size(channels), plan.plane, weights.data<float>(), filters,
-                           plan.tiles_of(unit), std::min(lanes, x.size(0) - group * lanes), scratch.data<float>(),
+            passes.forward(from + group * plan.group_size(channels), plan.plane, prologue ? &*prologue : nullptr,
+                           weights.data<float>(), filters, plan.tiles_of(unit), images, scratch.data<float>(),
                            o.bias.defined() || added.defined() ? &epilogue : nullptr,
                            o.moments ? units.moments.data() + unit * filters : nullptr, to + at);
       }
@@ -129,8 +140,8 @@ bool winograd_covers(const Shape& w, const Conv2dOptions& o) {
          o.groups == 1;
 }
 
-Tensor winograd_forward(const Tensor& x, const Tensor& w, ChannelMoments* moments) {
-  return convolve(x, w, {.filters = w.size(0), .moments = moments});
+Tensor winograd_forward(const Tensor& x, const Tensor& w, ChannelMoments* moments, const NormalizedInput* input) {
+  return convolve(x, w, {.filters = w.size(0), .moments = moments, .input = input});
 }
 
 Tensor winograd_forward_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual, bool relu) {
@@ -142,7 +153,7 @@ Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& 
 }
 
 // Every thread sums the products of its units; then the threads' sums are added up in order.
-Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x) {
+Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x, const NormalizedInput* input) {
   const WinogradKernels& kernels = winograd_kernels();
   const int64_t channels = x.size(1), filters = dy.size(1), pairs = filters * channels;
   const Plan plan(x, filters, channels + filters, 1.75);
@@ -156,10 +167,13 @@ Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x) {
       for (; piece < end; ++piece) {
         float* sums = products.data<float>() + piece * points * pairs;
         std::memset(sums, 0, static_cast<std::size_t>(points * pairs) * sizeof(float));
-        for (int64_t unit = plan.units() * piece / pieces; unit < plan.units() * (piece + 1) / pieces; ++unit)
-          passes.backward_weight(px + plan.group(unit) * plan.group_size(channels), plan.plane,
-                                 pdy + plan.group(unit) * plan.group_size(filters), filters, plan.tiles_of(unit),
+        for (int64_t unit = plan.units() * piece / pieces; unit < plan.units() * (piece + 1) / pieces; ++unit) {
+          const int64_t group = plan.group(unit);
+          const auto prologue = prologue_of(input, images_of(x, group));
+          passes.backward_weight(px + group * plan.group_size(channels), plan.plane, prologue ? &*prologue : nullptr,
+                                 pdy + group * plan.group_size(filters), filters, plan.tiles_of(unit),
                                  scratch.data<float>(), sums);
+        }
       }
     });
   });

@@ -10,12 +10,14 @@ namespace engine::cpu::lanes {
 bool winograd_covers(const Shape& w, const Conv2dOptions& options);
 
 // x (N, C, H, W), dy (N, K, H, W): batch_lanes, f32 or bf16; w and dw (K, C, 3, 3) f32, row-major. `moments`, if any,
-// receives the result's mean and biased variance per channel.
-Tensor winograd_forward(const Tensor& x, const Tensor& w, ChannelMoments* moments = nullptr);
+// receives the result's mean and biased variance per channel; with `input` it is relu(x scale + shift) that is
+// convolved.
+Tensor winograd_forward(const Tensor& x, const Tensor& w, ChannelMoments* moments = nullptr,
+                        const NormalizedInput* input = nullptr);
 // y = relu?(w (*) x + bias + residual?): bias (K) f32, residual as y or undefined. For inference.
 Tensor winograd_forward_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual, bool relu);
 // Adds to `onto` where it is defined.
 Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& onto = {});
-Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x);
+Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x, const NormalizedInput* input = nullptr);
 
 }  // namespace engine::cpu::lanes

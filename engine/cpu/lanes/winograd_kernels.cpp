@@ -102,31 +102,67 @@ RIDE_INLINE int64_t row_stride(Plane p) { return (Grid(p).columns * tile + 2) * 
 
 // --- x to positions --------------------------------------------------------------------------------------------------
 
-// B^T x B of the tiles [first, last) of one row of tiles, one channel: its vectors `before` and following.
+// One for the first `count` lanes of a part, zero for the others.
+RIDE_INLINE V first_lanes(int64_t count, int part) {
+  V mask = zero();
+  for (int i = 0; i < width; ++i) mask[i] = part * width + i < count ? 1 : 0;
+  return mask;
+}
+
+// What is transformed: one group's planes, perhaps through a prologue.
 template <class T>
-void transform_input(const T* x, Plane in, int64_t tile_row, int64_t first, int64_t last, float* rows, const T* zeros,
-                     const Layout& layout, int64_t channel, int64_t before, float* out) {
-  const int64_t line = in.width * lanes, skip = row_stride(in);
+struct Input {
+  const T* x;
+  Plane plane;
+  const Prologue* prologue;  // null without one
+  const T* zeros;            // a row of them
+  float* rows;               // room for six transformed rows
+};
+
+// B^T x B of the tiles [first, last) of one row of tiles, one channel: its vectors `before` and following.
+template <bool normalised, class T>
+void transform_input(const Input<T>& input, int64_t tile_row, int64_t first, int64_t last, const Layout& layout,
+                     int64_t channel, int64_t before, float* out) {
+  const int64_t line = input.plane.width * lanes, skip = row_stride(input.plane);
+  const T* x = input.x + channel * input.plane.height * line;
   const T* from[6];
+  bool inside[6];
   for (int i = 0; i < 6; ++i) {
     const int64_t h = tile * tile_row - 1 + i;
-    from[i] = h >= 0 && h < in.height ? x + h * line : zeros;
+    inside[i] = h >= 0 && h < input.plane.height;
+    from[i] = inside[i] ? x + h * line : input.zeros;
   }
+  V scale[parts], shift[parts];
+  if constexpr (normalised)
+    for (int part = 0; part < parts; ++part) {
+      const V mask = first_lanes(input.prologue->images, part);
+      scale[part] = input.prologue->scale[channel] * mask;
+      shift[part] = input.prologue->shift[channel] * mask;
+    }
   // Down the columns: pixels 4 first - 1 to 4 last of the row, those outside the image being zero.
   const int64_t left = tile * first - 1, right = tile * last + 1;
-  const int64_t begin = left < 0 ? 0 : left, end = right > in.width ? in.width : right;
+  const int64_t begin = left < 0 ? 0 : left, end = right > input.plane.width ? input.plane.width : right;
+  float* rows = input.rows;
   for (int i = 0; i < 6; ++i) {
     for (int64_t at = 0; at < (begin - left) * lanes; at += width) store(rows + i * skip + at, zero());
     for (int64_t at = (end - left) * lanes; at < (right - left) * lanes; at += width)
       store(rows + i * skip + at, zero());
   }
   float* column = rows + (begin - left) * lanes;
-  for (int64_t at = begin * lanes; at < end * lanes; at += width, column += width) {
-    V d[6], o[6];
-    RIDE_UNROLL for (int i = 0; i < 6; ++i) d[i] = load(from[i] + at);
-    to_points(d, o);
-    RIDE_UNROLL for (int i = 0; i < 6; ++i) store(column + i * skip, o[i]);
-  }
+  for (int64_t at = begin * lanes; at < end * lanes; at += lanes)
+    RIDE_UNROLL for (int part = 0; part < parts; ++part, column += width) {
+      V d[6], o[6];
+      RIDE_UNROLL for (int i = 0; i < 6; ++i) {
+        d[i] = load(from[i] + at + part * width);
+        if constexpr (normalised) {
+          // As batch norm computes it. Outside the image there is nothing to normalise.
+          const V v = d[i] * scale[part] + shift[part];
+          d[i] = !inside[i] ? zero() : v <= zero() ? zero() : v;
+        }
+      }
+      to_points(d, o);
+      RIDE_UNROLL for (int i = 0; i < 6; ++i) store(column + i * skip, o[i]);
+    }
   // Along the rows.
   for (int64_t t = first; t < last; ++t, rows += tile * lanes)
     for (int part = 0; part < parts; ++part) {
@@ -149,6 +185,25 @@ RIDE_INLINE void for_rows(Range tiles, int64_t columns, F&& f) {
     f(row, first, last, (at - tiles.begin) * parts);
     at = row * columns + last;
   }
+}
+
+// All channels of a run of tiles.
+template <class T>
+void transform_inputs(const Input<T>& input, Range tiles, const Layout& layout, float* out) {
+  const int64_t vectors = (tiles.end - tiles.begin) * parts;
+  clear_spare(out, layout, vectors);
+  for_rows(tiles, Grid(input.plane).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
+    const auto transform = input.prologue ? transform_input<true, T> : transform_input<false, T>;
+    for (int64_t c = 0; c < input.plane.channels; ++c) transform(input, row, first, last, layout, c, before, out);
+  });
+}
+
+// Scratch begins with room for six transformed rows and a row of zeros.
+template <class T>
+RIDE_INLINE Input<T> input_of(const T* x, Plane plane, const Prologue* prologue, float* scratch) {
+  T* zeros = reinterpret_cast<T*>(scratch + 6 * row_stride(plane));
+  for (int64_t at = 0; at < plane.width * lanes; at += width) store(zeros + at, zero());
+  return {x, plane, prologue, zeros, scratch};
 }
 
 // --- products over channels ------------------------------------------------------------------------------------------
@@ -251,13 +306,6 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
   }
 }
 
-// One for the first `count` lanes of a part, zero for the others.
-RIDE_INLINE V first_lanes(int64_t count, int part) {
-  V mask = zero();
-  for (int i = 0; i < width; ++i) mask[i] = part * width + i < count ? 1 : 0;
-  return mask;
-}
-
 // The lanes put together. Each has a mean of its own, `lane` away from the first one's shift; their squares split into
 // those within the lanes and those between them.
 RIDE_INLINE Moments moments_of(const LaneSums (&sums)[parts], const V (&mask)[parts], int64_t pixels, int64_t images) {
@@ -324,26 +372,26 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
       r.moments[k] = moments_of(sums[k - filters.begin], mask, r.pixels, r.images);
 }
 
-template <class T>
-int64_t forward(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, int64_t images,
-                float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y) {
-  const int64_t vectors = (tiles.end - tiles.begin) * parts, plane = in.height * in.width * lanes;
-  const Layout layout(in.channels);
-  float* rows = scratch;
-  T* zeros = reinterpret_cast<T*>(rows + 6 * row_stride(in));
-  float* products = rows + 7 * row_stride(in);
-  float* inputs = products + points * product_step;
-  for (int64_t at = 0; at < in.width * lanes; at += width) store(zeros + at, zero());
-  clear_spare(inputs, layout, vectors);
-
+// Pixels of the tiles that lie inside the image.
+RIDE_INLINE int64_t pixels_of(Plane image, Range tiles) {
   int64_t pixels = 0;
-  for_rows(tiles, Grid(in).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
-    for (int64_t c = 0; c < in.channels; ++c)
-      transform_input(x + c * plane, in, row, first, last, rows, zeros, layout, c, before, inputs);
-    const int64_t bottom = tile * row + tile < in.height ? tile * row + tile : in.height;
-    const int64_t right = tile * last < in.width ? tile * last : in.width;
+  for_rows(tiles, Grid(image).columns, [&](int64_t row, int64_t first, int64_t last, int64_t) {
+    const int64_t bottom = tile * row + tile < image.height ? tile * row + tile : image.height;
+    const int64_t right = tile * last < image.width ? tile * last : image.width;
     pixels += (bottom - tile * row) * (right - tile * first);
   });
+  return pixels;
+}
+
+template <class T>
+int64_t forward(const T* x, Plane in, const Prologue* prologue, const float* weights, int64_t filters, Range tiles,
+                int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y) {
+  const Input<T> input = input_of(x, in, prologue, scratch);
+  float* products = scratch + 7 * row_stride(in);
+  float* inputs = products + points * product_step;
+  transform_inputs(input, tiles, Layout(in.channels), inputs);
+
+  const int64_t pixels = pixels_of(in, tiles);
   const Request<T> request{{filters, in.height, in.width}, tiles, pixels, images, epilogue, moments, y};
   const auto pass = epilogue  ? multiply_and_store<Finish::epilogue, T>
                     : moments ? multiply_and_store<Finish::moments, T>
@@ -440,20 +488,15 @@ constexpr Correlate correlate_by[side_k] = {correlate<1>, correlate<2>, correlat
 #endif
 
 template <class T>
-void backward_weight(const T* x, Plane in, const T* dy, int64_t filters, Range tiles, float* scratch, float* products) {
+void backward_weight(const T* x, Plane in, const Prologue* prologue, const T* dy, int64_t filters, Range tiles,
+                     float* scratch, float* products) {
   const int64_t vectors = (tiles.end - tiles.begin) * parts, plane = in.height * in.width * lanes;
   const Layout x_layout(in.channels), dy_layout(filters);
-  float* rows = scratch;
-  T* zeros = reinterpret_cast<T*>(rows + 6 * row_stride(in));
-  float* inputs = rows + 7 * row_stride(in);
+  float* inputs = scratch + 7 * row_stride(in);
   float* gradients = inputs + bundles_of(vectors) * x_layout.bundle;
-  for (int64_t at = 0; at < in.width * lanes; at += width) store(zeros + at, zero());
-  clear_spare(inputs, x_layout, vectors);
+  transform_inputs(input_of(x, in, prologue, scratch), tiles, x_layout, inputs);
   clear_spare(gradients, dy_layout, vectors);
-
   for_rows(tiles, Grid(in).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
-    for (int64_t c = 0; c < in.channels; ++c)
-      transform_input(x + c * plane, in, row, first, last, rows, zeros, x_layout, c, before, inputs);
     for (int64_t k = 0; k < filters; ++k)
       transform_gradient(dy + k * plane, in, row, first, last, dy_layout, k, before, gradients);
   });

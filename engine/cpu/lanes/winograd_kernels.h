@@ -21,6 +21,13 @@ struct Range {
   int64_t begin, end;
 };
 
+// What may be done to x as it is read: relu(x scale + shift) in the first `images` lanes, a batch norm's output that
+// then need not be stored. One scale and shift per channel.
+struct Prologue {
+  const float *scale, *shift;
+  int64_t images;
+};
+
 // What forward may do to y before it is stored: y = relu?(y + bias + residual?).
 template <class T>
 struct Epilogue {
@@ -34,11 +41,11 @@ struct WinogradPasses {
   // y (filters) = w (*) x (channels), on the given output tiles of one group with `images` images. `weights` as
   // transform_weights leaves them, `scratch` of forward_scratch() floats. Either an epilogue, or the moments of those
   // outputs (one per filter), or neither. Returns the number of values that the moments are of.
-  int64_t (*forward)(const T* x, Plane in, const float* weights, int64_t filters, Range tiles, int64_t images,
-                     float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y);
+  int64_t (*forward)(const T* x, Plane in, const Prologue* prologue, const float* weights, int64_t filters, Range tiles,
+                     int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y);
   // products[p] += sum over the tiles of (transformed dy) (transformed x)^T, (36, filters, channels).
-  void (*backward_weight)(const T* x, Plane in, const T* dy, int64_t filters, Range tiles, float* scratch,
-                          float* products);
+  void (*backward_weight)(const T* x, Plane in, const Prologue* prologue, const T* dy, int64_t filters, Range tiles,
+                          float* scratch, float* products);
 };
 
 struct WinogradKernels {

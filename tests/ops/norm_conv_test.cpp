@@ -1,0 +1,79 @@
+// A convolution of a normalised input as one op, against batch_norm and conv2d one after the other.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "engine/core/random.h"
+#include "engine/ops/conv.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/norm.h"
+#include "engine/ops/reduce.h"
+#include "engine/ops/shape_ops.h"
+
+using namespace engine;
+
+namespace {
+
+Tensor normal(const Shape& shape, uint64_t stream) {
+  Generator random(11, stream);
+  Tensor t = Tensor::empty(shape);
+  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = random.normal();
+  return t;
+}
+
+double difference(const Tensor& got, const Tensor& wanted) {
+  REQUIRE(got.shape() == wanted.shape());
+  const auto a = got.to<double>(), b = wanted.to<double>();
+  double worst = 0, largest = 1e-30;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    worst = std::max(worst, std::abs(a[i] - b[i]));
+    largest = std::max(largest, std::abs(b[i]));
+  }
+  return worst / largest;
+}
+
+struct Result {
+  Tensor y, dx, dweight, dbias, dw, running_mean, running_var;
+  ChannelMoments moments;
+};
+
+Result run(bool fused, const Shape& shape, Pair stride, DType dtype, MemoryFormat format) {
+  const Shape channels{shape[1]};
+  Tensor x = contiguous(cast(normal(shape, 1), dtype), format).set_requires_grad();
+  Tensor weight = normal(channels, 2).set_requires_grad(), bias = normal(channels, 3).set_requires_grad(),
+         w = normal({10, shape[1], 3, 3}, 4).set_requires_grad();
+  Result out;
+  out.running_mean = Tensor::zeros(channels);
+  out.running_var = Tensor::full(channels, 1);
+  const BatchNormOptions norm{.relu = true};
+  const Conv2dOptions options{.stride = stride, .padding = 1};
+  out.y =
+      fused ? batch_norm_relu_conv2d(x, weight, bias, out.running_mean, out.running_var, norm, w, options, out.moments)
+            : conv2d_with_moments(batch_norm(x, weight, bias, out.running_mean, out.running_var, norm), w, options,
+                                  out.moments);
+  out.y.backward(contiguous(cast(normal(out.y.shape(), 5), dtype), format));
+  out.dx = x.grad(), out.dweight = weight.grad(), out.dbias = bias.grad(), out.dw = w.grad();
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("batch_norm_relu_conv2d is batch_norm and conv2d, values, gradients and statistics") {
+  for (const MemoryFormat format : {MemoryFormat::batch_lanes, MemoryFormat::channels_last})
+    for (const DType dtype : {DType::f32, DType::bf16})
+      for (const int64_t stride : {1, 2})  // by Winograd, and directly
+        for (const Shape& shape : {Shape{19, 12, 9, 6}, Shape{32, 9, 8, 8}}) {
+          const Result one = run(true, shape, stride, dtype, format), two = run(false, shape, stride, dtype, format);
+          // bf16: the separate ops round the normalised image once more.
+          const double tolerance = dtype == DType::f32 ? 2e-5 : 2e-2;
+          CHECK(difference(one.y, two.y) < tolerance);
+          CHECK(difference(one.dx, two.dx) < tolerance);
+          CHECK(difference(one.dweight, two.dweight) < tolerance);
+          CHECK(difference(one.dbias, two.dbias) < tolerance);
+          CHECK(difference(one.dw, two.dw) < tolerance);
+          CHECK(one.running_mean.to<float>() == two.running_mean.to<float>());
+          CHECK(one.running_var.to<float>() == two.running_var.to<float>());
+          CHECK(difference(one.moments.mean, two.moments.mean) < tolerance);
+          CHECK(difference(one.moments.variance, two.moments.variance) < tolerance);
+        }
+}
