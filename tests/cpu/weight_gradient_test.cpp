@@ -69,7 +69,8 @@ TEST_CASE("weight gradient: random problems against the direct sum in f64") {
     Problem p = random_problem(random);
     if (p.y.numel() == 0) continue;
     const Tensor x = random_images(p.x, random), dy = random_images(p.y, random);
-    const Tensor wanted = kernels(x).conv.backward_weight(cast(dy, DType::f64), cast(x, DType::f64), p.w, p.options, nullptr);
+    const Tensor wanted =
+        kernels(x).conv.backward_weight(cast(dy, DType::f64), cast(x, DType::f64), p.w, p.options, nullptr);
     const Tensor dw = cpu::weight_gradient(dy, x, p.w, p.options);
     const double worst = worst_difference(dw, wanted);
     CHECK_MESSAGE(worst < tolerance, "seed " << seed << ", problem " << i << ": x " << fmt::format("{}", p.x) << " w "
@@ -100,7 +101,8 @@ TEST_CASE("weight gradient: many chunks, and the same bits on any number of thre
       CHECK(cpu::weight_gradient(dy, x, w, options).to<float>() == one);
     }
     set_num_threads(threads);
-    const Tensor wanted = kernels(x).conv.backward_weight(cast(dy, DType::f64), cast(x, DType::f64), w, options, nullptr);
+    const Tensor wanted =
+        kernels(x).conv.backward_weight(cast(dy, DType::f64), cast(x, DType::f64), w, options, nullptr);
     CHECK(worst_difference(Tensor::from(one, w), wanted) < tolerance);
   }
 }
