@@ -2,6 +2,7 @@
 
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
+#include "engine/cpu/lanes/conv.h"
 #include "engine/cpu/lanes/winograd.h"
 #include "engine/kernels/select.h"
 
@@ -96,7 +97,7 @@ Tensor in_two_passes(const Tensor& x, const Tensor& w, const ConvEpilogue& epilo
 
 Tensor conv_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
                           const Conv2dOptions& options) {
-  if (x.format() == MemoryFormat::batch_lanes && x.numel() && lanes::winograd_covers(w.values.shape(), options))
+  if (lanes::conv_by_winograd(x, w.values.shape(), options))
     return lanes::winograd_forward_fused(x, w.values, epilogue.bias, epilogue.residual, epilogue.relu);
   if (x.format() == MemoryFormat::batch_lanes || x.dtype() == DType::f64)
     return in_two_passes(x, w.values, epilogue, y_shape, options);

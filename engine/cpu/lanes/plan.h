@@ -6,13 +6,13 @@
 
 namespace engine::cpu::lanes {
 
-inline constexpr int64_t lanes = 16;  // images of a group
+inline constexpr int64_t lanes = images_per_group;
 
 // Bytes of a core's second-level cache; 512 KiB where the system doesn't say.
 int64_t cache_bytes();
 
-// Tells the profiler of a convolution with y's shape as its larger-stride side: 2 |y| taps operations of the direct
-// algorithm, and the bytes of the operands.
+// Tells the profiler of a convolution with outputs like y: 2 |y| taps operations of the direct algorithm, and the bytes
+// of the operands.
 void count_convolution(const Tensor& y, int64_t taps, std::initializer_list<const Tensor*> operands);
 
 }  // namespace engine::cpu::lanes

@@ -21,7 +21,7 @@ struct Plan {
   int64_t filters, groups, tiles, tiles_at_once, units_of_group;
 
   Plan(const Tensor& x, int64_t filters, int64_t transformed, double share)
-      : plane{x.size(1), x.size(2), x.size(3)}, filters(filters), groups((x.size(0) + lanes - 1) / lanes) {
+      : plane{x.size(1), x.size(2), x.size(3)}, filters(filters), groups(groups_of(x.shape())[0]) {
     tiles = (plane.height + 3) / 4 * ((plane.width + 3) / 4);
     const double bytes = static_cast<double>(tiles * points * 64 * transformed);
     const int64_t parts = std::llround(bytes / (share * static_cast<double>(cache_bytes())));
