@@ -13,15 +13,6 @@ namespace {
 // Vectors summed side by side, so that one addition need not wait for the last: four pixels of a group with AVX-512.
 constexpr int abreast = parts > 4 ? parts : 4;
 
-RIDE_INLINE V where(I condition, V v) { return reinterpret_cast<V>(condition & reinterpret_cast<I>(v)); }
-
-// All bits set in the first `images` lanes of a group: part k's vector.
-RIDE_INLINE I existing(int images, int k) {
-  I number{};
-  for (int j = 0; j < width; ++j) number[j] = k * width + j;
-  return number < images;
-}
-
 // Adds the vectors that hold the same lanes of successive pixels: sums[lane].
 RIDE_INLINE void store_sums(const V (&sums)[abreast], float* to) {
   for (int k = 0; k < parts; ++k) {

@@ -49,7 +49,15 @@ RIDE_INLINE V all(float x) { return V{x, x, x, x, x, x, x, x}; }
 #else
 RIDE_INLINE V all(float x) { return V{x, x, x, x}; }
 #endif
-RIDE_INLINE V max(V a, V b) { return a > b ? a : b; }
+RIDE_INLINE V where(I condition, V v) { return reinterpret_cast<V>(condition & reinterpret_cast<I>(v)); }
+RIDE_INLINE V relu(V v) { return where(~(v <= zero()), v); }  // NaN passes, as everywhere
+
+// All bits set in the first `images` lanes of a group: part k's vector.
+RIDE_INLINE I existing(int64_t images, int k) {
+  I number{};
+  for (int j = 0; j < width; ++j) number[j] = k * width + j;
+  return number < static_cast<int32_t>(images);
+}
 
 RIDE_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 RIDE_INLINE void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }

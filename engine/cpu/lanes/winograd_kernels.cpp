@@ -102,13 +102,6 @@ RIDE_INLINE int64_t row_stride(Plane p) { return (Grid(p).columns * tile + 2) * 
 
 // --- x to positions --------------------------------------------------------------------------------------------------
 
-// One for the first `count` lanes of a part, zero for the others.
-RIDE_INLINE V first_lanes(int64_t count, int part) {
-  V mask = zero();
-  for (int i = 0; i < width; ++i) mask[i] = part * width + i < count ? 1 : 0;
-  return mask;
-}
-
 // What is transformed: one group's planes, perhaps through a prologue.
 template <class T>
 struct Input {
@@ -135,7 +128,7 @@ void transform_input(const Input<T>& input, int64_t tile_row, int64_t first, int
   V scale[parts], shift[parts];
   if constexpr (normalised)
     for (int part = 0; part < parts; ++part) {
-      const V mask = first_lanes(input.prologue->images, part);
+      const V mask = where(existing(input.prologue->images, part), all(1));
       scale[part] = input.prologue->scale[channel] * mask;
       shift[part] = input.prologue->shift[channel] * mask;
     }
@@ -156,8 +149,7 @@ void transform_input(const Input<T>& input, int64_t tile_row, int64_t first, int
         d[i] = load(from[i] + at + part * width);
         if constexpr (normalised) {
           // As batch norm computes it. Outside the image there is nothing to normalise.
-          const V v = d[i] * scale[part] + shift[part];
-          d[i] = !inside[i] ? zero() : v <= zero() ? zero() : v;
+          d[i] = inside[i] ? relu(d[i] * scale[part] + shift[part]) : zero();
         }
       }
       to_points(d, o);
@@ -281,7 +273,7 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
     if constexpr (finish == Finish::epilogue) {
       v += to.bias;
       if (to.residual) v += load(to.residual + at);
-      if (to.relu) v = v <= zero() ? zero() : v;  // NaN passes, as everywhere
+      if (to.relu) v = relu(v);
       v *= to.mask;
     }
     if constexpr (finish == Finish::moments) {
@@ -344,7 +336,7 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
   const int64_t vectors = (r.tiles.end - r.tiles.begin) * parts, bundle = Layout(channels).bundle;
   LaneSums sums[max_block][parts];
   V mask[parts];
-  for (int part = 0; part < parts; ++part) mask[part] = first_lanes(r.images, part);
+  for (int part = 0; part < parts; ++part) mask[part] = where(existing(r.images, part), all(1));
   for (int64_t n = 0; n < vectors; n += across, inputs += bundle) {
     multiply_by[filters.end - filters.begin - 1](weights, inputs, channels, products);
     for (int64_t i = n; i < n + across && i < vectors; ++i) {
