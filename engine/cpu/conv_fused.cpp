@@ -3,7 +3,6 @@
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/lanes/conv.h"
-#include "engine/cpu/lanes/winograd.h"
 #include "engine/kernels/select.h"
 
 namespace engine::cpu {
@@ -49,13 +48,12 @@ std::shared_ptr<const Plan> plan_for(ConvProblem& p, bool residual, bool relu) {
 }
 
 memory arranged(const Plan& plan, const ConvProblem& p, ConstantWeights& w) {
-  if (!plan.arrange) return wrap(p.w, w.values);
-  const auto found = w.arranged.find(plan.key);
-  if (found != w.arranged.end()) return wrap(plan.weights, found->second);
-  const OpaqueMemory made = make_opaque(plan.weights);
-  plan.arrange.execute(onednn_stream(), {{DNNL_ARG_FROM, wrap(p.w, w.values)}, {DNNL_ARG_TO, made.memory}});
-  w.arranged.emplace(plan.key, made.bytes);
-  return made.memory;
+  if (!plan.arrange) return wrap(p.w, w.values());
+  return wrap(plan.weights, w.arranged(plan.key, [&] {
+    const OpaqueMemory made = make_opaque(plan.weights);
+    plan.arrange.execute(onednn_stream(), {{DNNL_ARG_FROM, wrap(p.w, w.values())}, {DNNL_ARG_TO, made.memory}});
+    return made.bytes;
+  }));
 }
 
 // f32, or bf16 where it is computed in; any format with strides.
@@ -67,7 +65,7 @@ Tensor by_onednn(const Tensor& x_any, ConstantWeights& w, const ConvEpilogue& ep
     const Tensor x = dense(x_any, format), residual = dense(epilogue.residual, format), bias = dense(epilogue.bias);
     const Tensor y = Tensor::empty(y_shape, like);
     if (y.numel() == 0) return y;
-    const ConvShapes shapes{x.shape(), w.values.shape(), y_shape};
+    const ConvShapes shapes{x.shape(), w.values().shape(), y_shape};
     ConvProblem p = describe_conv(shapes, like, options, true);
     const auto plan = plan_for(p, residual.defined(), epilogue.relu);
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p.x, x)},
@@ -97,10 +95,11 @@ Tensor in_two_passes(const Tensor& x, const Tensor& w, const ConvEpilogue& epilo
 
 Tensor conv_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
                           const Conv2dOptions& options) {
-  if (lanes::conv_by_winograd(x, w.values.shape(), options))
-    return lanes::winograd_forward_fused(x, w.values, epilogue.bias, epilogue.residual, epilogue.relu);
+  if (lanes::conv_covers(x, w.values().shape(), options))
+    return lanes::conv_forward_fused(x, w, {dense(epilogue.bias), dense(epilogue.residual, x.format()), epilogue.relu},
+                                     y_shape, options);
   if (x.format() == MemoryFormat::batch_lanes || x.dtype() == DType::f64)
-    return in_two_passes(x, w.values, epilogue, y_shape, options);
+    return in_two_passes(x, w.values(), epilogue, y_shape, options);
   if (computes_in(x.dtype())) return by_onednn(x, w, epilogue, y_shape, options);
   const ConvEpilogue wide{epilogue.bias, as_type(epilogue.residual, DType::f32), epilogue.relu};
   return as_type(by_onednn(as_type(x, DType::f32), w, wide, y_shape, options), x.dtype());

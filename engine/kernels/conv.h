@@ -2,6 +2,8 @@
 // x, y and their gradients share a type; w and b have that type too, or are f32 beside 16-bit x.
 #pragma once
 #include <map>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "engine/core/tensor.h"
@@ -24,10 +26,30 @@ struct ChannelMoments {
 };
 
 // Weights that stay as they are, for inference, with the copies of them that a back end has arranged as it reads them,
-// each under a key of that back end's choice. Used by one thread at a time.
-struct ConstantWeights {
-  Tensor values;  // (K, C/groups, R, S), row-major; f32, or f64 with f64 images
-  std::map<std::vector<int64_t>, Tensor> arranged;
+// each under a key of that back end's choice. Copies of this object share them; several threads may.
+class ConstantWeights {
+ public:
+  // (K, C/groups, R, S), row-major; f32, or f64 with f64 images.
+  explicit ConstantWeights(Tensor values) : values_(std::move(values)), copies_(std::make_shared<Copies>()) {}
+
+  const Tensor& values() const { return values_; }
+  // The copy under `key`, made by make() at the first call.
+  template <class Make>
+  Tensor arranged(const std::vector<int64_t>& key, Make&& make) {
+    const std::lock_guard lock(copies_->mutex);
+    Tensor& copy = copies_->by_key[key];
+    if (!copy.defined()) copy = make();
+    return copy;
+  }
+  std::size_t copies() const { return copies_->by_key.size(); }
+
+ private:
+  struct Copies {
+    std::mutex mutex;
+    std::map<std::vector<int64_t>, Tensor> by_key;
+  };
+  Tensor values_;
+  std::shared_ptr<Copies> copies_;
 };
 
 // What else a convolution does in the pass that writes its result: y = relu?(conv + bias + residual?)

@@ -12,7 +12,7 @@ FoldedConv2d fold_batch_norm(const Conv2d& conv, const BatchNorm2d& bn) {
         bn.weight().size(0), channels);
   const Tensor scale = bn.weight() / sqrt(bn.running_var() + bn.options().eps);
   const Tensor mean = conv.bias().defined() ? bn.running_mean() - conv.bias() : bn.running_mean();
-  return {.weights = {contiguous(conv.weight() * reshape(scale, {channels, 1, 1, 1})), {}},
+  return {.weights = ConstantWeights(contiguous(conv.weight() * reshape(scale, {channels, 1, 1, 1}))),
           .bias = bn.bias() - mean * scale,
           .options = conv.options().conv};
 }

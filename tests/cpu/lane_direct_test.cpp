@@ -3,6 +3,7 @@
 // equal, and equal to the rounded sum where they are stored as bf16.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <new>
 
@@ -64,15 +65,10 @@ void fill(std::vector<double>& values, Generator& random) {
   for (double& v : values) v = static_cast<double>(random.below(9)) - 4;
 }
 
-struct Case {
-  DirectProblem problem;
-  int64_t images;
-};
-
-Case random_case(Generator& random) {
+DirectProblem random_case(Generator& random) {
   auto between = [&](int64_t low, int64_t high) { return low + static_cast<int64_t>(random.below(high - low + 1)); };
   for (;;) {
-    DirectProblem p{.groups = 0,
+    DirectProblem p{.images = between(1, 33),
                     .channels = between(1, 100),
                     .filters = between(1, 100),
                     .in = {between(1, 33), between(1, 33)},
@@ -81,30 +77,26 @@ Case random_case(Generator& random) {
                     .stride = {between(1, 3), between(1, 3)},
                     .padding = {between(0, 3), between(0, 3)},
                     .dilation = {between(1, 2), between(1, 2)}};
-    const int64_t images = between(1, 33);
-    p.groups = (images + lanes - 1) / lanes;
     p.out = {(p.in.h + 2 * p.padding.h - p.dilation.h * (p.kernel.h - 1) - 1) / p.stride.h + 1,
              (p.in.w + 2 * p.padding.w - p.dilation.w * (p.kernel.w - 1) - 1) / p.stride.w + 1};
-    const int64_t products = images * p.channels * p.filters * p.kernel.h * p.kernel.w * p.out.h * p.out.w;
+    const int64_t products = p.images * p.channels * p.filters * p.kernel.h * p.kernel.w * p.out.h * p.out.w;
     const bool fits = p.in.h + 2 * p.padding.h > p.dilation.h * (p.kernel.h - 1) &&
                       p.in.w + 2 * p.padding.w > p.dilation.w * (p.kernel.w - 1);
-    if (fits && products < 20'000'000) return {p, images};
+    if (fits && products < 20'000'000) return p;
   }
 }
 
-std::string describe(const Case& c) {
-  const DirectProblem& p = c.problem;
+std::string describe(const DirectProblem& p) {
   return fmt::format(
       "{} images, {} -> {} channels, {}x{} -> {}x{}, kernel {}x{}, stride {},{}, padding {},{}, dilation {},{}",
-      c.images, p.channels, p.filters, p.in.h, p.in.w, p.out.h, p.out.w, p.kernel.h, p.kernel.w, p.stride.h, p.stride.w,
+      p.images, p.channels, p.filters, p.in.h, p.in.w, p.out.h, p.out.w, p.kernel.h, p.kernel.w, p.stride.h, p.stride.w,
       p.padding.h, p.padding.w, p.dilation.h, p.dilation.w);
 }
 
 // f(n, k, p, q, c, h, w, index of the weight) for every product of the convolution.
 template <class F>
-void for_products(const Case& c, F&& f) {
-  const DirectProblem& p = c.problem;
-  for (int64_t n = 0; n < c.images; ++n)
+void for_products(const DirectProblem& p, F&& f) {
+  for (int64_t n = 0; n < p.images; ++n)
     for (int64_t k = 0; k < p.filters; ++k)
       for (int64_t ch = 0; ch < p.channels; ++ch)
         for (int64_t r = 0; r < p.kernel.h; ++r)
@@ -122,21 +114,28 @@ struct Wanted {
   Images x, dy, y, dx;
   std::vector<double> w, dw;
 
-  Wanted(const Case& c, Generator& random)
-      : x(c.images, c.problem.channels, c.problem.in),
-        dy(c.images, c.problem.filters, c.problem.out),
+  Wanted(const DirectProblem& p, Generator& random)
+      : x(p.images, p.channels, p.in),
+        dy(p.images, p.filters, p.out),
         y(dy),
         dx(x),
-        w(c.problem.filters * c.problem.channels * c.problem.kernel.h * c.problem.kernel.w),
+        w(p.filters * p.channels * p.kernel.h * p.kernel.w),
         dw(w.size()) {
     fill(x.values, random);
     fill(dy.values, random);
     fill(w, random);
-    for_products(c, [&](auto n, auto k, auto i, auto j, auto ch, auto h, auto v, auto weight) {
+    for_products(p, [&](auto n, auto k, auto i, auto j, auto ch, auto h, auto v, auto weight) {
       y.at(n, k, i, j) += w[weight] * x.at(n, ch, h, v);
       dx.at(n, ch, h, v) += w[weight] * dy.at(n, k, i, j);
       dw[weight] += dy.at(n, k, i, j) * x.at(n, ch, h, v);
     });
+  }
+  Images finished(const float* bias) const {  // relu(y + bias + dy)
+    Images out = y;
+    const int64_t pixels = y.pixels.h * y.pixels.w;
+    for (std::size_t i = 0; i < out.values.size(); ++i)
+      out.values[i] = std::max(0.0, y.values[i] + bias[static_cast<int64_t>(i) / pixels % y.channels] + dy.values[i]);
+    return out;
   }
 };
 
@@ -148,30 +147,41 @@ int64_t differences(const Buffer<T>& got, const Images& wanted) {
 }
 
 template <class T>
-void check_case(const Case& c, const Wanted& wanted, const DirectKernels& kernels) {
+void check_case(const DirectProblem& p, const Wanted& wanted, const DirectKernels& kernels) {
   Buffer<T> x(wanted.x.stored()), dy(wanted.dy.stored()), y(dy.size), dx(x.size);
   Buffer<float> w(static_cast<int64_t>(wanted.w.size())), dw(w.size);
   for (int64_t i = 0; i < x.size; ++i) x.values[i] = wanted.x.stored<T>(i);
   for (int64_t i = 0; i < dy.size; ++i) dy.values[i] = wanted.dy.stored<T>(i);
   for (int64_t i = 0; i < w.size; ++i) w.values[i] = static_cast<float>(wanted.w[i]);
-  forward(c.problem, kernels, x.values, w.values, y.values);
-  backward_input(c.problem, kernels, dy.values, w.values, false, dx.values);
-  backward_weight(c.problem, kernels, dy.values, x.values, dw.values);
+  const Tensor arranged = arrange_for_forward(p, kernels, w.values);
+  forward(p, kernels, x.values, arranged, static_cast<const Epilogue<T>*>(nullptr), y.values);
+  backward_input(p, kernels, dy.values, w.values, false, dx.values);
+  backward_weight(p, kernels, dy.values, x.values, dw.values);
   int64_t wrong_weights = 0;
   for (int64_t i = 0; i < dw.size; ++i) wrong_weights += dw.values[i] != wanted.dw[i];
   CAPTURE(kernels.width);
   CAPTURE(sizeof(T));
   CHECK(differences(y, wanted.y) == 0);
+  // relu(y + bias + dy), over y's own memory as the residual, too.
+  Buffer<float> bias(p.filters);
+  for (int64_t k = 0; k < p.filters; ++k) bias.values[k] = static_cast<float>(k % 7 - 3);
+  const Images finished = wanted.finished(bias.values);
+  for (const bool in_place : {false, true}) {
+    if (in_place) std::copy_n(dy.values, dy.size, y.values);
+    const Epilogue<T> epilogue{bias.values, in_place ? y.values : dy.values, true};
+    forward(p, kernels, x.values, arranged, &epilogue, y.values);
+    CHECK(differences(y, finished) == 0);
+  }
   CHECK(differences(dx, wanted.dx) == 0);
   CHECK(wrong_weights == 0);
 }
 
-void check_all(const Case& c, Generator& random) {
-  CAPTURE(describe(c));
-  const Wanted wanted(c, random);
+void check_all(const DirectProblem& p, Generator& random) {
+  CAPTURE(describe(p));
+  const Wanted wanted(p, random);
   direct_kernels_per_isa.for_each([&](const DirectKernels& kernels) {
-    check_case<float>(c, wanted, kernels);
-    check_case<uint16_t>(c, wanted, kernels);
+    check_case<float>(p, wanted, kernels);
+    check_case<uint16_t>(p, wanted, kernels);
   });
 }
 
@@ -187,18 +197,17 @@ TEST_CASE("direct lanes: any channels, sizes, kernels, strides, paddings, dilati
 TEST_CASE("direct lanes: the layers of small residual networks") {
   Generator random(3);
   for (const int64_t images : {3, 16, 17}) {
-    const int64_t groups = (images + lanes - 1) / lanes;
-    check_all({{groups, 3, 16, 8, 8, 3, 1, 1, 1}, images}, random);
-    check_all({{groups, 16, 24, 8, 4, 3, 2, 1, 1}, images}, random);
-    check_all({{groups, 32, 64, 8, 4, 3, 2, 1, 1}, images}, random);
-    check_all({{groups, 24, 48, 8, 4, 1, 2, 0, 1}, images}, random);
+    check_all({images, 3, 16, 8, 8, 3, 1, 1, 1}, random);
+    check_all({images, 16, 24, 8, 4, 3, 2, 1, 1}, random);
+    check_all({images, 32, 64, 8, 4, 3, 2, 1, 1}, random);
+    check_all({images, 24, 48, 8, 4, 1, 2, 0, 1}, random);
   }
 }
 
 TEST_CASE("direct lanes: tensors") {
   Generator random(5);
-  const Case c{{2, 5, 7, 9, 5, 3, 2, 1, 1}, 20};
-  const Wanted wanted(c, random);
+  const DirectProblem p{20, 5, 7, 9, 5, 3, 2, 1, 1};
+  const Wanted wanted(p, random);
   const Conv2dOptions options{.stride = 2, .padding = 1};
   auto tensor = [](const Images& from, DType dtype) {
     const Tensor t = Tensor::empty({from.images, from.channels, from.pixels.h, from.pixels.w},
@@ -226,14 +235,15 @@ TEST_CASE("direct lanes: tensors") {
 TEST_CASE("direct lanes: the same bits for any number of threads") {
   const int threads = num_threads();
   Generator random(4);
-  const DirectProblem p{3, 13, 21, {19, 18}, {10, 9}, 3, 2, 1, 1};
+  const DirectProblem p{3 * lanes, 13, 21, {19, 18}, {10, 9}, 3, 2, 1, 1};
   Buffer<float> x(3 * 13 * 19 * 18 * lanes), dy(3 * 21 * 10 * 9 * lanes), w(21 * 13 * 9);
   for (const Buffer<float>* b : {&x, &dy, &w})
     for (int64_t i = 0; i < b->size; ++i) b->values[i] = random.normal();
   auto run = [&](int count) {
     set_num_threads(count);
     Buffer<float> y(dy.size), dx(x.size), dw(w.size);
-    forward(p, direct_kernels(), x.values, w.values, y.values);
+    const Tensor arranged = arrange_for_forward(p, direct_kernels(), w.values);
+    forward(p, direct_kernels(), x.values, arranged, static_cast<const Epilogue<float>*>(nullptr), y.values);
     backward_input(p, direct_kernels(), dy.values, w.values, false, dx.values);
     backward_weight(p, direct_kernels(), dy.values, x.values, dw.values);
     std::vector<float> all(y.values, y.values + y.size);

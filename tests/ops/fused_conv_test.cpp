@@ -58,7 +58,7 @@ TEST_CASE("conv2d_fused gives conv2d + residual through ReLU, in every format") 
          {MemoryFormat::contiguous, MemoryFormat::channels_last, MemoryFormat::batch_lanes}) {
       if (format == MemoryFormat::batch_lanes && row.x[0] == 0) continue;
       const Operands o = operands_of(row, DType::f32);
-      ConstantWeights weights{o.w, {}};
+      ConstantWeights weights(o.w);
       for (const bool residual : {false, true})
         for (const bool relu : {false, true}) {
           const ConvEpilogue plain{o.bias, residual ? o.residual : Tensor(), relu};
@@ -79,7 +79,7 @@ TEST_CASE("conv2d_fused in 16 bits rounds the result once more than f32 does") {
   for (const DType dtype : {DType::bf16, DType::f16}) {
     const double rounding = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
     const Operands o = operands_of(rows[0], DType::f32);
-    ConstantWeights weights{o.w, {}};
+    ConstantWeights weights(o.w);
     const Tensor x = cast(o.x, dtype), residual = cast(o.residual, dtype);
     const Tensor y = conv2d_fused(x, weights, {o.bias, residual, true}, rows[0].options);
     CHECK(y.dtype() == dtype);
@@ -88,14 +88,14 @@ TEST_CASE("conv2d_fused in 16 bits rounds the result once more than f32 does") {
     CHECK(difference(cast(y, DType::f32), expected) < rounding);
   }
   const Operands o = operands_of(rows[0], DType::f32);
-  ConstantWeights weights{o.w, {}};
+  ConstantWeights weights(o.w);
   const Autocast autocast(DType::bf16);
   CHECK(conv2d_fused(o.x, weights, {o.bias}, rows[0].options).dtype() == DType::bf16);
 }
 
 TEST_CASE("conv2d_fused in f64 agrees with conv2d") {
   const Operands o = operands_of(rows[1], DType::f64);
-  ConstantWeights weights{o.w, {}};
+  ConstantWeights weights(o.w);
   const ConvEpilogue epilogue{o.bias, o.residual, true};
   CHECK(difference(conv2d_fused(o.x, weights, epilogue, rows[1].options), in_steps(o, epilogue, rows[1].options)) <
         1e-12);
@@ -104,21 +104,21 @@ TEST_CASE("conv2d_fused in f64 agrees with conv2d") {
 TEST_CASE("conv2d_fused keeps one arrangement of the weights for all batches") {
   const Row& row = rows[0];
   const Operands o = operands_of(row, DType::f32);
-  ConstantWeights weights{o.w, {}};
+  ConstantWeights weights(o.w);
   std::size_t arrangements = 0;
   for (const int64_t n : {1, 2, 5}) {
     const Tensor x = contiguous(Tensor::full({n, 16, 9, 7}, 0.5), MemoryFormat::channels_last);
     const Tensor y = conv2d_fused(x, weights, {o.bias}, row.options);
     CHECK(difference(y, conv2d(x, o.w, o.bias, row.options)) < 2e-5);
-    if (n == 1) arrangements = weights.arranged.size();
+    if (n == 1) arrangements = weights.copies();
   }
-  CHECK(weights.arranged.size() == arrangements);
+  CHECK(weights.copies() == arrangements);
   CHECK(arrangements <= 1);
 }
 
 TEST_CASE("conv2d_fused refuses what it can't do") {
   const Operands o = operands_of(rows[0], DType::f32);
-  ConstantWeights weights{o.w, {}};
+  ConstantWeights weights(o.w);
   const Conv2dOptions& options = rows[0].options;
   Tensor x = o.x.detach();
   x.set_requires_grad();

@@ -29,6 +29,12 @@ Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, cons
   return direct_forward(x, w, y_shape, options);
 }
 
+Tensor conv_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
+                          const Conv2dOptions& options) {
+  if (x.numel() > 0 && by_winograd(w.values().shape(), options)) return winograd_forward_fused(x, w, epilogue);
+  return direct_forward_fused(x, w, epilogue, y_shape, options);
+}
+
 Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options,
                            const Tensor& onto) {
   if (by_winograd(w.shape(), options)) return winograd_backward_input(dy, w, onto);

@@ -12,6 +12,9 @@ bool conv_covers(const Tensor& x, const Shape& w, const Conv2dOptions& options);
 bool conv_by_winograd(const Tensor& x, const Shape& w, const Conv2dOptions& options);
 
 Tensor conv_forward(const Tensor& x, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options);
+// With bias, residual and ReLU, over weights arranged once: inference.
+Tensor conv_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
+                          const Conv2dOptions& options);
 // Adds to `onto`, of dx's type and format, where it is defined.
 Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, const Conv2dOptions& options,
                            const Tensor& onto = {});

@@ -8,7 +8,7 @@ namespace engine::cpu::lanes {
 namespace {
 
 DirectProblem describe(const Shape& x, const Shape& w, const Shape& y, const Conv2dOptions& options) {
-  return {.groups = (x[0] + images_per_group - 1) / images_per_group,
+  return {.images = x[0],
           .channels = x[1],
           .filters = y[1],
           .in = {x[2], x[3]},
@@ -33,6 +33,24 @@ void with_storage(const Tensor& x, F&& f) {
     f(reinterpret_cast<uint16_t*>(x.raw()));
 }
 
+// y, its epilogue null where there is none. `weights` are as arrange_for_forward leaves them.
+Tensor convolve(const DirectProblem& p, const Tensor& x, const Tensor& weights, const ConvEpilogue* epilogue) {
+  check_lanes("conv2d", x);
+  const Tensor y = Tensor::empty({p.images, p.filters, p.out.h, p.out.w}, x.options());
+  if (y.numel() == 0) return y;
+  with_storage(x, [&]<class T>(const T* from) {
+    Epilogue<T> after;
+    if (epilogue) {
+      after.bias = epilogue->bias.data<float>();
+      after.residual = epilogue->residual.defined() ? reinterpret_cast<const T*>(epilogue->residual.raw()) : nullptr;
+      after.relu = epilogue->relu;
+    }
+    forward(p, direct_kernels(), from, weights, epilogue ? &after : nullptr, reinterpret_cast<T*>(y.raw()));
+  });
+  count_convolution(y, p.channels * p.kernel.h * p.kernel.w, {&x, &weights, &y});
+  return y;
+}
+
 }  // namespace
 
 bool direct_covers(const Shape& w_shape, const Conv2dOptions& options) {
@@ -40,16 +58,17 @@ bool direct_covers(const Shape& w_shape, const Conv2dOptions& options) {
 }
 
 Tensor direct_forward(const Tensor& x, const Tensor& w_any, const Shape& y_shape, const Conv2dOptions& options) {
-  check_lanes("conv2d", x);
   const Tensor w = dense(w_any, MemoryFormat::contiguous);
-  const Tensor y = Tensor::empty(y_shape, {.dtype = x.dtype(), .format = MemoryFormat::batch_lanes});
   const DirectProblem problem = describe(x.shape(), w.shape(), y_shape, options);
-  if (y.numel() == 0) return y;
-  with_storage(x, [&]<class T>(const T* from) {
-    forward(problem, direct_kernels(), from, w.data<float>(), reinterpret_cast<T*>(y.raw()));
-  });
-  count_convolution(y, w.size(1) * w.size(2) * w.size(3), {&x, &w, &y});
-  return y;
+  return convolve(problem, x, arrange_for_forward(problem, direct_kernels(), w.data<float>()), nullptr);
+}
+
+Tensor direct_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
+                            const Conv2dOptions& options) {
+  const DirectProblem problem = describe(x.shape(), w.values().shape(), y_shape, options);
+  const Tensor weights = w.arranged(
+      {direct_weights}, [&] { return arrange_for_forward(problem, direct_kernels(), w.values().data<float>()); });
+  return convolve(problem, x, weights, &epilogue);
 }
 
 Tensor direct_backward_input(const Tensor& dy, const Tensor& w_any, const Shape& x_shape, const Conv2dOptions& options,

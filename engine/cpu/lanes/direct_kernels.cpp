@@ -59,52 +59,80 @@ void arrange_weights(const float* w, int64_t filters, int64_t filter_stride, con
   }
 }
 
-// `side` vectors of `block` filters; vector v is part v % parts of pixel v / parts.
+// Where a row's outputs go, and what is done to them on the way.
+template <class T>
+struct Target {
+  T* y;
+  const Epilogue<T>* epilogue;  // null without one
+};
+
+// Vectors side by side: their windows, their place in a channel of the row, and the first one's part of its pixel.
+struct Step {
+  const float* in;
+  int64_t at;
+  int part;
+};
+
+template <class T>
+RIDE_INLINE V finish(V v, const Epilogue<T>& e, int64_t filter, int64_t at, const I& mask) {
+  if (e.bias) v += all(e.bias[filter]);
+  if (e.residual) v += load(e.residual + at);
+  if (e.relu) v = relu(v);
+  return where(mask, v);
+}
+
+// `side` vectors of `block` filters from the first one on; vector v is v / parts pixels from the step's first.
 template <int block, int side, class T>
-void forward_block(const float* in, const WindowRow& row, const float* weights, T* y) {
+void forward_block(const Step& step, const WindowRow& row, int64_t first, const Target<T>& to) {
+  const float* weights = row.weights + first * row.count;
   V sum[block][side];
-  RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int v = 0; v < side; ++v) sum[k][v] =
-      row.add ? load(y + k * row.out_stride + (v / parts) * row.out_step + (v % parts) * width) : zero();
-  for (const int32_t *at = row.offsets, *end = at + row.count; at != end; ++at, weights += block) {
+  RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int v = 0; v < side; ++v) sum[k][v] = zero();
+  for (const int32_t *tap = row.offsets, *end = tap + row.count; tap != end; ++tap, weights += block) {
     V x[side];
-    RIDE_UNROLL for (int v = 0; v < side; ++v) x[v] = load(in + *at + (v / parts) * row.in_step + (v % parts) * width);
+    RIDE_UNROLL for (int v = 0; v < side; ++v) x[v] =
+        load(step.in + *tap + (v / parts) * row.in_step + (v % parts) * width);
     RIDE_UNROLL for (int k = 0; k < block; ++k) {
       const V weight = all(weights[k]);
       RIDE_UNROLL for (int v = 0; v < side; ++v) sum[k][v] += weight * x[v];
     }
   }
-  RIDE_UNROLL for (int k = 0; k < block; ++k, y += row.out_stride) RIDE_UNROLL for (int v = 0; v < side; ++v)
-      store(y + (v / parts) * row.out_step + (v % parts) * width, sum[k][v]);
+  const int64_t at = first * row.out_stride + step.at;
+  if (to.epilogue) RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int v = 0; v < side; ++v) {
+      const int64_t here = at + k * row.out_stride + (v / parts) * row.out_step + (v % parts) * width;
+      sum[k][v] = finish(sum[k][v], *to.epilogue, first + k, here, existing(row.images, (step.part + v) % parts));
+    }
+  RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int v = 0; v < side; ++v)
+      store(to.y + at + k * row.out_stride + (v / parts) * row.out_step + (v % parts) * width, sum[k][v]);
 }
 
 // All filters of `side` vectors. Their windows stay in the first-level cache while the weights stream by.
 template <int side, class T>
-void forward_filters(const float* in, const WindowRow& row, T* y) {
+void forward_filters(const Step& step, const WindowRow& row, const Target<T>& to) {
   const int64_t blocks = blocks_of(row.filters, max_filters);
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t begin = row.filters * b / blocks, end = row.filters * (b + 1) / blocks;
-    const float* weights = row.weights + begin * row.count;
-    T* to = y + begin * row.out_stride;
     switch (end - begin) {
-      case 1: forward_block<1, side>(in, row, weights, to); break;
-      case 2: forward_block<2, side>(in, row, weights, to); break;
-      case 3: forward_block<3, side>(in, row, weights, to); break;
-      case 4: forward_block<4, side>(in, row, weights, to); break;
-      case 5: forward_block<5, side>(in, row, weights, to); break;
-      default: forward_block<max_filters, side>(in, row, weights, to);
+      case 1: forward_block<1, side>(step, row, begin, to); break;
+      case 2: forward_block<2, side>(step, row, begin, to); break;
+      case 3: forward_block<3, side>(step, row, begin, to); break;
+      case 4: forward_block<4, side>(step, row, begin, to); break;
+      case 5: forward_block<5, side>(step, row, begin, to); break;
+      default: forward_block<max_filters, side>(step, row, begin, to);
     }
   }
 }
 
 template <class T>
-void forward(const WindowRow& row, T* y) {
+void forward(const WindowRow& row, const Epilogue<T>* epilogue, T* y) {
   constexpr int pixels = across > parts ? across / parts : 1;  // of one step
+  const Target<T> to{y, epilogue};
   const float* in = row.in;
   int64_t q = 0;
-  for (; q + pixels <= row.outputs; q += pixels, in += pixels * row.in_step, y += pixels * row.out_step)
-    for (int at = 0; at < pixels * parts; at += across) forward_filters<across>(in + at * width, row, y + at * width);
+  for (; q + pixels <= row.outputs; q += pixels, in += pixels * row.in_step)
+    for (int v = 0; v < pixels * parts; v += across)
+      forward_filters<across>(Step{in + v * width, q * row.out_step + v * width, v % parts}, row, to);
   if constexpr (pixels > 1)
-    for (; q < row.outputs; ++q, in += row.in_step, y += row.out_step) forward_filters<parts>(in, row, y);
+    for (; q < row.outputs; ++q, in += row.in_step) forward_filters<parts>(Step{in, q * row.out_step, 0}, row, to);
 }
 
 // --- backward-weight

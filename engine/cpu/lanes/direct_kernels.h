@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/cpu/isa.h"
+#include "engine/cpu/lanes/epilogue.h"
 
 namespace engine::cpu::lanes {
 
@@ -28,7 +29,7 @@ struct WindowRow {
   int64_t filters;       // channels of the output
   int64_t outputs;
   int64_t out_step, out_stride;  // values between neighbouring outputs, and between channels
-  bool add;                      // to what is there already
+  int64_t images;                // of the group: what an epilogue adds stays out of the other lanes
 };
 
 // Gradients of outputs and the windows they were computed from.
@@ -46,8 +47,8 @@ template <class T>
 struct DirectPasses {
   // The band of x, one group's planes, to `out`.
   void (*pack)(const T* x, const Band& band, float* out);
-  // y[k][q] = sum_l weights[k][l] in[q in_step + offsets[l]]
-  void (*forward)(const WindowRow& row, T* y);
+  // y[k][q] = sum_l weights[k][l] in[q in_step + offsets[l]], and the epilogue's on top where there is one.
+  void (*forward)(const WindowRow& row, const Epilogue<T>* epilogue, T* y);
 };
 
 struct DirectKernels {

@@ -60,17 +60,17 @@ std::vector<Tap> gradient_taps(const DirectProblem& p, Pair at) {
 struct Phase {
   Pair at = 0;
   std::vector<Tap> taps;
+  Tensor weights = {};  // as arrange_weights leaves them
   std::vector<int32_t> offsets = {};
-  Tensor weights = {};
 };
 
 struct Walk {
-  int64_t groups, channels, filters;  // channels of what is read and of what is written
+  int64_t images, channels, filters;  // channels of what is read and of what is written
   Pair in, out;                       // their pixels
   Pair in_step, out_step;             // pixels between neighbours of the grid, in what is read and written
-  bool add = false;                   // to what is there already
   std::vector<Phase> phases = {};
   Pair first = 0, last = 0;  // the taps' extent
+  int64_t groups() const { return up(images, images_per_group); }
 };
 
 void set_extent(Walk& walk) {
@@ -95,36 +95,47 @@ int64_t rows_of_band(const Walk& walk, int64_t rows, int64_t columns) {
   constexpr int64_t most = 160 << 10;  // bytes
   const int64_t row = walk.channels * columns * lanes * static_cast<int64_t>(sizeof(float));
   const int64_t fitting = (most / row - (walk.last.h - walk.first.h + 1)) / walk.in_step.h + 1;
-  const int64_t per_thread = up(walk.groups * rows, 2 * num_threads());
+  const int64_t per_thread = up(walk.groups() * rows, 2 * num_threads());
   const int64_t height = std::clamp<int64_t>(std::min(fitting, per_thread), 1, rows);
   return up(rows, up(rows, height));
 }
 
-// Offsets of the taps in a band, channel by channel, and the weights in the same order. Weight of filter k, channel c
-// and tap t: w[k filter_stride + c channel_stride + t].
-struct WeightStrides {
-  int64_t filter, channel;
-};
-void arrange(Walk& walk, const DirectKernels& kernels, const float* w, WeightStrides strides, int64_t columns,
-             int64_t channel_stride) {
-  for (Phase& phase : walk.phases) {
-    std::vector<int32_t> sources;
-    phase.offsets.clear();
+// Offsets of the taps in a band, channel by channel.
+void set_offsets(Walk& walk, int64_t columns, int64_t channel_stride) {
+  for (Phase& phase : walk.phases)
     for (int64_t c = 0; c < walk.channels; ++c)
       for (const Tap& tap : phase.taps) {
         const int64_t pixel = (tap.h - walk.first.h) * columns + tap.w - walk.first.w;
         phase.offsets.push_back(static_cast<int32_t>(c * channel_stride + pixel * lanes));
-        sources.push_back(static_cast<int32_t>(c * strides.channel + tap.index));
       }
-    const int64_t count = static_cast<int64_t>(sources.size());
-    phase.weights = scratch(std::max<int64_t>(walk.filters * count, 1));
-    kernels.arrange_weights(w, walk.filters, strides.filter, sources.data(), count, phase.weights.data<float>());
-  }
 }
 
-// One row of the grid: `in` are the packed rows it reads, `out` the planes it writes.
+// The weights in the order of the offsets. Weight of filter k, channel c and tap t: w[k filter + c channel + t].
+struct WeightStrides {
+  int64_t filter, channel;
+};
+Tensor arrange(const std::vector<Tap>& taps, int64_t filters, int64_t channels, const DirectKernels& kernels,
+               const float* w, WeightStrides strides) {
+  std::vector<int32_t> sources;
+  for (int64_t c = 0; c < channels; ++c)
+    for (const Tap& tap : taps) sources.push_back(static_cast<int32_t>(c * strides.channel + tap.index));
+  const int64_t count = static_cast<int64_t>(sources.size());
+  const Tensor arranged = scratch(std::max<int64_t>(filters * count, 1));
+  kernels.arrange_weights(w, filters, strides.filter, sources.data(), count, arranged.data<float>());
+  return arranged;
+}
+
+// The planes of one group that are written, and what is done to the values on the way.
 template <class T>
-void walk_row(const Walk& walk, const DirectKernels& kernels, int64_t i, const float* in, T* out) {
+struct Output {
+  int64_t images;
+  const Epilogue<T>* epilogue;  // null without one
+  T* planes;
+};
+
+// One row of the grid: `in` are the packed rows it reads.
+template <class T>
+void walk_row(const Walk& walk, const DirectKernels& kernels, int64_t i, const float* in, const Output<T>& out) {
   for (const Phase& phase : walk.phases) {
     const int64_t h = i * walk.out_step.h + phase.at.h;
     if (h >= walk.out.h || phase.at.w >= walk.out.w) continue;
@@ -137,23 +148,26 @@ void walk_row(const Walk& walk, const DirectKernels& kernels, int64_t i, const f
                         .outputs = up(walk.out.w - phase.at.w, walk.out_step.w),
                         .out_step = walk.out_step.w * lanes,
                         .out_stride = walk.out.h * walk.out.w * lanes,
-                        .add = walk.add};
-    passes<T>(kernels).forward(row, out + (h * walk.out.w + phase.at.w) * lanes);
+                        .images = out.images};
+    const int64_t at = (h * walk.out.w + phase.at.w) * lanes;
+    Epilogue<T> epilogue = out.epilogue ? *out.epilogue : Epilogue<T>{};
+    if (epilogue.residual) epilogue.residual += at;
+    passes<T>(kernels).forward(row, out.epilogue ? &epilogue : nullptr, out.planes + at);
   }
 }
 
 template <class T>
-void run(Walk& walk, const DirectKernels& kernels, const T* in, const float* w, WeightStrides strides, T* out) {
+void run(Walk& walk, const DirectKernels& kernels, const T* in, const Epilogue<T>* epilogue, T* out) {
   set_extent(walk);
   const int64_t rows = up(walk.out.h, walk.out_step.h);
   const int64_t columns = reach(up(walk.out.w, walk.out_step.w), walk.in_step.w, walk.first.w, walk.last.w);
   const int64_t height = rows_of_band(walk, rows, columns), bands = up(rows, height);
   const int64_t band_rows = reach(height, walk.in_step.h, walk.first.h, walk.last.h);
   const int64_t channel_stride = spread(band_rows * columns);
-  arrange(walk, kernels, w, strides, columns, channel_stride);
+  set_offsets(walk, columns, channel_stride);
   const int64_t read = walk.channels * walk.in.h * walk.in.w * lanes;
   const int64_t written = walk.filters * walk.out.h * walk.out.w * lanes;
-  parallel_for(walk.groups * bands, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(walk.groups() * bands, 1, [&](int64_t begin, int64_t end) {
     const Tensor buffer = scratch(walk.channels * channel_stride);
     float* packed = buffer.data<float>();
     for (int64_t item = begin; item < end; ++item) {
@@ -167,43 +181,57 @@ void run(Walk& walk, const DirectKernels& kernels, const T* in, const float* w, 
                       .columns = columns,
                       .channel_stride = channel_stride};
       passes<T>(kernels).pack(in + group * read, band, packed);
+      Epilogue<T> of_group = epilogue ? *epilogue : Epilogue<T>{};
+      if (of_group.residual) of_group.residual += group * written;
+      const Output<T> to{std::min(images_per_group, walk.images - group * images_per_group),
+                         epilogue ? &of_group : nullptr, out + group * written};
       for (int64_t i = first; i < last; ++i)
-        walk_row(walk, kernels, i, packed + (i - first) * walk.in_step.h * columns * lanes, out + group * written);
+        walk_row(walk, kernels, i, packed + (i - first) * walk.in_step.h * columns * lanes, to);
     }
   });
 }
 
 }  // namespace
 
-template <class T>
-void forward(const DirectProblem& p, const DirectKernels& kernels, const T* x, const float* w, T* y) {
+Tensor arrange_for_forward(const DirectProblem& p, const DirectKernels& kernels, const float* w) {
   const int64_t taps = p.kernel.h * p.kernel.w;
-  Walk walk{.groups = p.groups,
+  return arrange(taps_of(p), p.filters, p.channels, kernels, w, {.filter = p.channels * taps, .channel = taps});
+}
+
+template <class T>
+void forward(const DirectProblem& p, const DirectKernels& kernels, const T* x, const Tensor& arranged,
+             const Epilogue<T>* epilogue, T* y) {
+  Walk walk{.images = p.images,
             .channels = p.channels,
             .filters = p.filters,
             .in = p.in,
             .out = p.out,
             .in_step = p.stride,
             .out_step = 1,
-            .phases = {{.taps = taps_of(p)}}};
-  run(walk, kernels, x, w, {.filter = p.channels * taps, .channel = taps}, y);
+            .phases = {{.taps = taps_of(p), .weights = arranged}}};
+  run(walk, kernels, x, epilogue, y);
 }
 
 template <class T>
 void backward_input(const DirectProblem& p, const DirectKernels& kernels, const T* dy, const float* w, bool add,
                     T* dx) {
   const int64_t taps = p.kernel.h * p.kernel.w;
-  Walk walk{.groups = p.groups,
+  Walk walk{.images = p.images,
             .channels = p.filters,
             .filters = p.channels,
             .in = p.out,
             .out = p.in,
             .in_step = 1,
-            .out_step = p.stride,
-            .add = add};
+            .out_step = p.stride};
   for (int64_t h = 0; h < p.stride.h; ++h)
-    for (int64_t v = 0; v < p.stride.w; ++v) walk.phases.push_back({.at = {h, v}, .taps = gradient_taps(p, {h, v})});
-  run(walk, kernels, dy, w, {.filter = taps, .channel = p.channels * taps}, dx);
+    for (int64_t v = 0; v < p.stride.w; ++v) {
+      std::vector<Tap> reached = gradient_taps(p, {h, v});
+      Tensor weights =
+          arrange(reached, p.channels, p.filters, kernels, w, {.filter = taps, .channel = p.channels * taps});
+      walk.phases.push_back({.at = {h, v}, .taps = std::move(reached), .weights = std::move(weights)});
+    }
+  const Epilogue<T> onto{.residual = dx};
+  run(walk, kernels, dy, add ? &onto : nullptr, dx);
 }
 
 // --- backward-weight -------------------------------------------------------------------------------------------------
@@ -286,10 +314,10 @@ void sum_steps(const DirectProblem& p, const GradientSteps& steps, const DirectK
 template <class T>
 void backward_weight(const DirectProblem& p, const DirectKernels& kernels, const T* dy, const T* x, float* dw) {
   const GradientSteps steps = gradient_steps(p);
-  const int64_t total = p.groups * steps.per_group;
+  const int64_t total = p.groups() * steps.per_group;
   // Fixed by the problem alone, so that any number of threads adds the same numbers in the same order; short enough
   // that a lane's chain of additions stays within some thousands.
-  const int64_t pieces = std::min(total, std::clamp<int64_t>(p.groups, 8, 64));
+  const int64_t pieces = std::min(total, std::clamp<int64_t>(p.groups(), 8, 64));
   const int64_t weights = p.filters * static_cast<int64_t>(steps.offsets.size());
   const Tensor partial = scratch(pieces * weights);
   parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
@@ -305,9 +333,9 @@ void backward_weight(const DirectProblem& p, const DirectKernels& kernels, const
     for (int64_t i = 0; i < weights; ++i) dw[i] += partial.data<float>()[piece * weights + i];
 }
 
-#define INSTANTIATE(T)                                                                                        \
-  template void forward(const DirectProblem&, const DirectKernels&, const T*, const float*, T*);              \
-  template void backward_input(const DirectProblem&, const DirectKernels&, const T*, const float*, bool, T*); \
+#define INSTANTIATE(T)                                                                                                \
+  template void forward(const DirectProblem&, const DirectKernels&, const T*, const Tensor&, const Epilogue<T>*, T*); \
+  template void backward_input(const DirectProblem&, const DirectKernels&, const T*, const float*, bool, T*);         \
   template void backward_weight(const DirectProblem&, const DirectKernels&, const T*, const T*, float*);
 INSTANTIATE(float)
 INSTANTIATE(uint16_t)

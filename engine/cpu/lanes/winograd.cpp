@@ -84,9 +84,18 @@ std::optional<Prologue> prologue_of(const NormalizedInput* input, int64_t images
   return Prologue{input->scale.data<float>(), input->shift.data<float>(), images};
 }
 
+// w as the kernels read it: (filters, channels, 3, 3), or with `flipped` backward-data's (channels, filters, 3, 3).
+Tensor transformed(const Tensor& w, bool flipped) {
+  const int64_t filters = w.size(flipped ? 1 : 0), channels = w.size(flipped ? 0 : 1);
+  const Tensor u = floats(points * filters * channels);
+  parallel_for((channels + lanes - 1) / lanes, 1, [&](int64_t begin, int64_t end) {
+    winograd_kernels().transform_weights(w.data<float>(), filters, channels, flipped,
+                                         {begin * lanes, std::min(channels, end * lanes)}, u.data<float>());
+  });
+  return u;
+}
+
 struct ConvolveOptions {
-  int64_t filters;
-  bool flipped = false;               // backward-data's weights
   ChannelMoments* moments = nullptr;  // wanted where not null
   Tensor bias = {}, residual = {};    // an epilogue where there is a bias
   bool relu = false;
@@ -94,15 +103,9 @@ struct ConvolveOptions {
   const NormalizedInput* input = nullptr;
 };
 
-Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
+Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o) {
   const WinogradKernels& kernels = winograd_kernels();
-  const int64_t filters = o.filters;
-  const int64_t channels = x.size(1);
-  const Tensor weights = floats(points * filters * channels);
-  parallel_for((channels + lanes - 1) / lanes, 1, [&](int64_t begin, int64_t end) {
-    kernels.transform_weights(w.data<float>(), filters, channels, o.flipped,
-                              {begin * lanes, std::min(channels, end * lanes)}, weights.data<float>());
-  });
+  const int64_t channels = x.size(1), filters = weights.numel() / (points * channels);
   const Tensor y = o.onto.defined() ? o.onto : Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
   const Tensor& added = o.onto.defined() ? o.onto : o.residual;
   const Plan plan(x, filters, channels, 0.5);
@@ -129,7 +132,7 @@ Tensor convolve(const Tensor& x, const Tensor& w, const ConvolveOptions& o) {
     });
   });
   if (o.moments) *o.moments = units.total();
-  count_convolution(y, x.size(1) * 9, {&x, &w, &y});
+  count_convolution(y, channels * 9, {&x, &weights, &y});
   return y;
 }
 
@@ -141,15 +144,16 @@ bool winograd_covers(const Shape& w, const Conv2dOptions& o) {
 }
 
 Tensor winograd_forward(const Tensor& x, const Tensor& w, ChannelMoments* moments, const NormalizedInput* input) {
-  return convolve(x, w, {.filters = w.size(0), .moments = moments, .input = input});
+  return convolve(x, transformed(w, false), {.moments = moments, .input = input});
 }
 
-Tensor winograd_forward_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual, bool relu) {
-  return convolve(x, w, {.filters = w.size(0), .bias = bias, .residual = residual, .relu = relu});
+Tensor winograd_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue) {
+  const Tensor weights = w.arranged({winograd_weights}, [&] { return transformed(w.values(), false); });
+  return convolve(x, weights, {.bias = epilogue.bias, .residual = epilogue.residual, .relu = epilogue.relu});
 }
 
 Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& onto) {
-  return convolve(dy, w, {.filters = w.size(1), .flipped = true, .onto = onto});
+  return convolve(dy, transformed(w, true), {.onto = onto});
 }
 
 // Every thread sums the products of its units; then the threads' sums are added up in order.

@@ -14,8 +14,8 @@ bool winograd_covers(const Shape& w, const Conv2dOptions& options);
 // convolved.
 Tensor winograd_forward(const Tensor& x, const Tensor& w, ChannelMoments* moments = nullptr,
                         const NormalizedInput* input = nullptr);
-// y = relu?(w (*) x + bias + residual?): bias (K) f32, residual as y or undefined. For inference.
-Tensor winograd_forward_fused(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual, bool relu);
+// relu?(w (*) x + bias + residual?), over weights transformed once.
+Tensor winograd_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue);
 // Adds to `onto` where it is defined.
 Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& onto = {});
 Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x, const NormalizedInput* input = nullptr);

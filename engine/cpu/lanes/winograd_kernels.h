@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/cpu/isa.h"
+#include "engine/cpu/lanes/epilogue.h"
 
 namespace engine::cpu::lanes {
 
@@ -26,14 +27,6 @@ struct Range {
 struct Prologue {
   const float *scale, *shift;
   int64_t images;
-};
-
-// What forward may do to y before it is stored: y = relu?(y + bias + residual?).
-template <class T>
-struct Epilogue {
-  const float* bias;  // one per filter, or null
-  const T* residual;  // as y, or null; may be y itself
-  bool relu;
 };
 
 template <class T>
