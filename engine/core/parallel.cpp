@@ -6,7 +6,7 @@
 
 namespace engine {
 
-int num_threads() { return omp_get_max_threads(); }
+int num_threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
 
 void set_num_threads(int threads) {
   check(threads >= 1, "parallel", "needs at least one thread, got {}", threads);

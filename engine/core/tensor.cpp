@@ -155,6 +155,16 @@ Tensor Tensor::groups() const {
   return memory;
 }
 
+Tensor Tensor::group(int64_t i) const {
+  check(impl_->batch_lanes, "group", "only a batch_lanes tensor lies in groups, this is {}", str());
+  const Shape memory = groups_of(shape());
+  check(i >= 0 && i < memory[0], "group", "group {} of {} does not exist", i, memory[0]);
+  Tensor images = detach();
+  images.impl_->offset += i * (memory.numel() / memory[0]);
+  images.impl_->shape[0] = std::min(images_per_group, size(0) - i * images_per_group);
+  return images;
+}
+
 std::string Tensor::str() const {
   if (!defined()) return "undefined";
   return fmt::format("{} {} {} on {}", name(dtype()), shape(), name(format()), name(device()));

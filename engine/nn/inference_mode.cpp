@@ -9,6 +9,8 @@ thread_local InferenceMode* innermost = nullptr;
 
 InferenceMode::InferenceMode() : outer_(innermost) { innermost = this; }
 InferenceMode::~InferenceMode() { innermost = outer_; }
+InferenceMode::Join::Join(InferenceMode& mode) : outer_(innermost) { innermost = &mode; }
+InferenceMode::Join::~Join() { innermost = outer_; }
 InferenceMode* InferenceMode::current() { return innermost; }
 
 }  // namespace engine

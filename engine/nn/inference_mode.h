@@ -9,6 +9,7 @@
 // under it: their first values would go on being used.
 #pragma once
 #include <any>
+#include <mutex>
 #include <unordered_map>
 
 #include "engine/autograd/grad_mode.h"
@@ -16,9 +17,11 @@
 
 namespace engine {
 
-// Of this thread; one inside another stands alone while it lives.
+// Of this thread, and of those that join it; one inside another stands alone while it lives.
 class InferenceMode {
  public:
+  class Join;
+
   InferenceMode();
   ~InferenceMode();
   InferenceMode(const InferenceMode&) = delete;
@@ -31,6 +34,7 @@ class InferenceMode {
   template <class Make>
   auto& derived(const Tensor& weight, Make&& make) {
     using T = decltype(make());
+    const std::lock_guard lock(mutex_);
     Entry& entry = entries_[weight.raw()];
     if (!entry.value.has_value()) entry = {weight.detach(), std::any(make())};
     return std::any_cast<T&>(entry.value);
@@ -42,7 +46,21 @@ class InferenceMode {
     std::any value;
   };
   NoGradGuard no_grad_;
+  std::mutex mutex_;
   std::unordered_map<const std::byte*, Entry> entries_;
+  InferenceMode* outer_;
+};
+
+// Another thread's mode as this one's, while it lives.
+class InferenceMode::Join {
+ public:
+  explicit Join(InferenceMode& mode);
+  ~Join();
+  Join(const Join&) = delete;
+  Join& operator=(const Join&) = delete;
+
+ private:
+  NoGradGuard no_grad_;
   InferenceMode* outer_;
 };
 

@@ -1,0 +1,16 @@
+// Inference group by group: each thread takes whole sixteen-image groups through several layers. A group's activations
+// stay in that thread's caches from layer to layer, and the threads wait for one another once, not at every layer.
+#pragma once
+#include <functional>
+
+#include "engine/core/tensor.h"
+
+namespace engine {
+
+// f(x), f a part of a network whose output for an image depends on that image alone, with the images first: (N, ...).
+// It is computed group by group under InferenceMode, where x lies in batch_lanes and has enough groups to keep all
+// threads busy; in one piece otherwise, and while the profiler or an observer looks at single layers. f runs on several
+// threads then: in the caller's modes (inference, precision), and on a view of some of x's images.
+Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f);
+
+}  // namespace engine
