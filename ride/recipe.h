@@ -49,6 +49,7 @@ struct Recipe {
     std::string classifier = "cosine";  // or linear
     double scale = 30;                  // of the cosine classifier's logits
     int classes = 0;                    // 0: as many as the data set has
+    std::string format = "auto";        // memory format of the activations
     bool operator==(const Model&) const = default;
   } model;
 

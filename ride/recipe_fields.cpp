@@ -60,7 +60,12 @@ void add_model(std::vector<Field>& fields, Recipe& r) {
        {"model.reduce_dimension", &r.model.reduce_dimension, "24 and 48 channels instead of 32 and 64", {}, {}},
        {"model.classifier", &r.model.classifier, "", {}, {"cosine", "linear"}},
        {"model.scale", &r.model.scale, "of the cosine classifier's logits", {.above = 0}, {}},
-       {"model.classes", &r.model.classes, "0: as many as the data set has", {.least = 0}, {}}});
+       {"model.classes", &r.model.classes, "0: as many as the data set has", {.least = 0}, {}},
+       {"model.format",
+        &r.model.format,
+        "memory format of the activations; auto: the fastest",
+        {},
+        {"auto", "contiguous", "channels_last", "batch_lanes"}}});
 }
 
 void add_loss(std::vector<Field>& fields, Recipe& r) {

@@ -26,10 +26,10 @@ struct Network {
 
 // None for auto.
 std::optional<MemoryFormat> format_named(const std::string& name) {
-  if (name == "auto") return {};
-  for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last, MemoryFormat::batch_lanes})
-    if (name == engine::name(format)) return format;
-  engine::fail("bench", "unknown memory format '{}': auto, contiguous, channels_last or batch_lanes", name);
+  const std::optional<MemoryFormat> format = engine::memory_format_named(name);
+  engine::check(format || name == "auto", "bench",
+                "unknown memory format '{}': auto, contiguous, channels_last or batch_lanes", name);
+  return format;
 }
 
 Network cifar_network(const ride::ResNetCifarOptions& options) {

@@ -44,11 +44,13 @@ engine::DType precision_of(const ride::Recipe& recipe) {
 std::unique_ptr<ride::ResNetCifar> make_model(const ride::Recipe& recipe, int64_t classes) {
   engine::Generator random = generator(recipe, weights);
   const auto classifier = recipe.model.classifier == "linear" ? ride::Classifier::linear : ride::Classifier::cosine;
+  const std::optional<engine::MemoryFormat> format = engine::memory_format_named(recipe.model.format);  // none: auto
   return std::make_unique<ride::ResNetCifar>(ride::ResNetCifarOptions{.classes = classes,
                                                                       .experts = recipe.model.experts,
                                                                       .reduce_dimension = recipe.model.reduce_dimension,
                                                                       .classifier = classifier,
-                                                                      .scale = recipe.model.scale},
+                                                                      .scale = recipe.model.scale,
+                                                                      .format = format},
                                              random);
 }
 

@@ -13,6 +13,12 @@ std::string_view name(MemoryFormat format) {
   fail("memory_format", "corrupt memory format {}", static_cast<int>(format));
 }
 
+std::optional<MemoryFormat> memory_format_named(std::string_view name_of_format) {
+  for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last, MemoryFormat::batch_lanes})
+    if (name(format) == name_of_format) return format;
+  return {};
+}
+
 Strides strides_of(const Shape& shape, MemoryFormat format) {
   if (format == MemoryFormat::contiguous) return contiguous_strides(shape);
   check(format == MemoryFormat::channels_last, "memory_format", "{} has no strides", name(format));

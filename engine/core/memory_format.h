@@ -1,5 +1,6 @@
 // How the elements of a (N, C, H, W) tensor lie in memory. The logical shape is always (N, C, H, W).
 #pragma once
+#include <optional>
 #include <string_view>
 
 #include "engine/core/shape.h"
@@ -17,6 +18,7 @@ enum class MemoryFormat : uint8_t {
 inline constexpr int64_t images_per_group = 16;  // of batch_lanes
 
 std::string_view name(MemoryFormat format);
+std::optional<MemoryFormat> memory_format_named(std::string_view name);  // none of that name: nullopt
 
 // Dense strides of `shape` in `format`. channels_last asks for rank 4; batch_lanes has none.
 Strides strides_of(const Shape& shape, MemoryFormat format);

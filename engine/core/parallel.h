@@ -6,7 +6,7 @@
 
 namespace engine {
 
-int num_threads();  // 1 inside a parallel_for
+int num_threads();                  // 1 inside a parallel_for
 void set_num_threads(int threads);  // >= 1
 
 // Calls f(begin, end) over disjoint pieces of [0, n), in parallel when n > grain. Pieces are the same for a given
