@@ -141,9 +141,9 @@ void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
   }
   count_traffic(y, 3);
   const bool flat = a.is_dense(y.format()) && b.is_dense(y.format()) && y.is_dense(y.format());
-  if (op == BinaryOp::add && flat && a.dtype() == DType::f32) return add_dense<float>(row_kernels().add, a, b, y);
+  if (op == BinaryOp::add && flat && a.dtype() == DType::f32) return add_dense<float>(row_kernels().f32.add, a, b, y);
   if (op == BinaryOp::add && flat && a.dtype() == DType::bf16)
-    return add_dense<uint16_t>(row_kernels().add_bf16, a, b, y);
+    return add_dense<uint16_t>(row_kernels().bf16.add, a, b, y);
   dispatch_arithmetic(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;

@@ -23,7 +23,7 @@ Layout layout_of(const Tensor& x) {
   return {c ? x.numel() / c : 0, c, 1};
 }
 
-// --- f32 with channels innermost: vector kernels over chunks of rows -------------------------------------------------
+// --- f32 and bf16 with channels innermost: vector kernels over chunks of rows ----------------------------------------
 //
 // Few channels make short rows, so `tile` rows are taken as one longer row with the per-channel values repeated. Sums
 // are kept per chunk of rows, a fixed number whatever the thread count, and added up in order: the same bits every
@@ -83,11 +83,32 @@ struct Rows {
   }
 };
 
-void statistics_rows(const Rows& r, const float* x, float* mean, float* variance) {
-  const std::vector<float> shift = r.tiled(x);  // the first row: near the mean, whatever the mean is
+template <class T>
+constexpr bool has_rows = std::is_same_v<T, float> || std::is_same_v<T, bfloat16>;
+
+// The passes and a tensor's elements as they take them.
+const RowPasses<float>& passes_of(float) { return row_kernels().f32; }
+const RowPasses<uint16_t>& passes_of(bfloat16) { return row_kernels().bf16; }
+template <class T>
+auto* stored(T* x) {
+  if constexpr (std::is_same_v<std::remove_const_t<T>, float>)
+    return x;
+  else
+    return reinterpret_cast<std::conditional_t<std::is_const_v<T>, const uint16_t, uint16_t>*>(x);
+}
+// n elements after x; null stays null.
+template <class T>
+auto* from(T* x, int64_t n) {
+  return x ? stored(x) + n : nullptr;
+}
+
+template <class T>
+void statistics_rows(const Rows& r, const T* x, float* mean, float* variance) {
+  const std::vector<float> first(x, x + r.channels);  // near the mean, whatever the mean is
+  const std::vector<float> shift = r.tiled(first.data());
   std::vector<double> sum, squares;
   r.reduce([&](int64_t at, int64_t n, int64_t width, float* s,
-               float* q) { row_kernels().sums(x + at, shift.data(), n, width, s, q); },
+               float* q) { passes_of(T()).sums(from(x, at), shift.data(), n, width, s, q); },
            sum, squares);
   for (int64_t c = 0; c < r.channels; ++c) {
     const double m = sum[c] / static_cast<double>(r.rows);
@@ -96,8 +117,9 @@ void statistics_rows(const Rows& r, const float* x, float* mean, float* variance
   }
 }
 
-void normalize_rows(const Rows& r, const float* x, const float* mean, const float* inv_std, const float* weight,
-                    const float* bias, const float* residual, bool relu, float* y) {
+template <class T>
+void normalize_rows(const Rows& r, const T* x, const float* mean, const float* inv_std, const float* weight,
+                    const float* bias, const T* residual, bool relu, T* y) {
   std::vector<float> scale(static_cast<std::size_t>(r.channels)), shift(scale.size());
   for (int64_t c = 0; c < r.channels; ++c) {
     scale[c] = inv_std[c] * weight[c];
@@ -105,22 +127,26 @@ void normalize_rows(const Rows& r, const float* x, const float* mean, const floa
   }
   const std::vector<float> scales = r.tiled(scale.data()), shifts = r.tiled(shift.data());
   r.each([&](int64_t at, int64_t n, int64_t width) {
-    row_kernels().normalize(x + at, scales.data(), shifts.data(), residual ? residual + at : nullptr, relu, n, width,
-                            y + at);
+    passes_of(T()).normalize(from(x, at), scales.data(), shifts.data(), from(residual, at), relu, n, width,
+                             from(y, at));
   });
 }
 
+template <class T>
 struct BackwardPointers {
-  const float *x, *y, *dy, *weight, *mean, *inv_std;
-  float *dx, *dweight, *dbias, *dresidual;
+  const T *x, *y, *dy;
+  const float *weight, *mean, *inv_std;
+  T *dx, *dresidual;
+  float *dweight, *dbias;
 };
 
-void backward_rows(const Rows& r, const BackwardPointers& p, bool batch_statistics) {
+template <class T>
+void backward_rows(const Rows& r, const BackwardPointers<T>& p, bool batch_statistics) {
   const std::vector<float> means = r.tiled(p.mean);
   std::vector<double> sum_g, sum_gx;
   r.reduce(
       [&](int64_t at, int64_t n, int64_t width, float* s, float* q) {
-        row_kernels().backward_sums(p.x + at, p.y ? p.y + at : nullptr, p.dy + at, means.data(), n, width, s, q);
+        passes_of(T()).backward_sums(from(p.x, at), from(p.y, at), from(p.dy, at), means.data(), n, width, s, q);
       },
       sum_g, sum_gx);
   std::vector<float> a(static_cast<std::size_t>(r.channels)), b(a.size(), 0.0f), c(a.size(), 0.0f);
@@ -137,8 +163,8 @@ void backward_rows(const Rows& r, const BackwardPointers& p, bool batch_statisti
   }
   const std::vector<float> as = r.tiled(a.data()), bs = r.tiled(b.data()), cs = r.tiled(c.data());
   r.each([&](int64_t at, int64_t n, int64_t width) {
-    row_kernels().backward_input(p.x + at, p.y ? p.y + at : nullptr, p.dy + at, as.data(), bs.data(), cs.data(), n,
-                                 width, p.dx + at, p.dresidual ? p.dresidual + at : nullptr);
+    passes_of(T()).backward_input(from(p.x, at), from(p.y, at), from(p.dy, at), as.data(), bs.data(), cs.data(), n,
+                                  width, from(p.dx, at), from(p.dresidual, at));
   });
 }
 
@@ -220,16 +246,17 @@ void count_traffic(const Tensor& x, double tensors) {
   profile::add_work(0, tensors * static_cast<double>(x.numel() * size_of(x.dtype())));
 }
 
-bool fits_rows(const Tensor& x, const Layout& l) { return x.dtype() == DType::f32 && l.inner == 1 && l.outer > 0; }
+bool fits_rows(const Layout& l) { return l.inner == 1 && l.outer > 0; }
 
 void statistics(const Tensor& x_any, const Tensor& mean, const Tensor& variance) {
   const Tensor x = dense(x_any);
   count_traffic(x, 1);
   if (lanes::any_in_lanes(x)) return lanes::norm_statistics(x, mean, variance);
   const Layout l = layout_of(x);
-  if (fits_rows(x, l)) return statistics_rows(Rows(l), x.data<float>(), mean.data<float>(), variance.data<float>());
   dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {
     using T = typename decltype(tag)::type;
+    if constexpr (has_rows<T>)
+      if (fits_rows(l)) return statistics_rows(Rows(l), x.data<T>(), mean.data<float>(), variance.data<float>());
     statistics_plain(l, x.data<T>(), mean.data<Stat<T>>(), variance.data<Stat<T>>());
   });
 }
@@ -245,8 +272,8 @@ void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, c
     using T = typename decltype(tag)::type;
     using S = Stat<T>;
     const T* r = residual.defined() ? residual.data<T>() : nullptr;
-    if constexpr (std::is_same_v<T, float>)
-      if (fits_rows(x, l))
+    if constexpr (has_rows<T>)
+      if (fits_rows(l))
         return normalize_rows(Rows(l), x.data<T>(), mean.data<S>(), inv_std.data<S>(), weight.data<S>(), bias.data<S>(),
                               r, relu, y.data<T>());
     normalize_plain(l, x.data<T>(), mean.data<S>(), inv_std.data<S>(), weight.data<S>(), bias.data<S>(), r, relu,
@@ -271,13 +298,13 @@ BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, b
     using T = typename decltype(tag)::type;
     using S = Stat<T>;
     T* dresidual = wants_dresidual ? out.dresidual.data<T>() : nullptr;
-    if constexpr (std::is_same_v<T, float>)
-      if (fits_rows(dy, l))
-        return backward_rows(Rows(l),
-                             {saved.x.data<T>(), saved.relu ? saved.y.data<T>() : nullptr, dy.data<T>(),
-                              saved.weight.data<S>(), saved.mean.data<S>(), saved.inv_std.data<S>(), out.dx.data<T>(),
-                              out.dweight.data<S>(), out.dbias.data<S>(), dresidual},
-                             saved.batch_statistics);
+    if constexpr (has_rows<T>)
+      if (fits_rows(l))
+        return backward_rows<T>(Rows(l),
+                                {saved.x.data<T>(), saved.relu ? saved.y.data<T>() : nullptr, dy.data<T>(),
+                                 saved.weight.data<S>(), saved.mean.data<S>(), saved.inv_std.data<S>(),
+                                 out.dx.data<T>(), dresidual, out.dweight.data<S>(), out.dbias.data<S>()},
+                                saved.batch_statistics);
     backward_plain(l, saved, dy.data<T>(), out.dx.data<T>(), out.dweight.data<S>(), out.dbias.data<S>(), dresidual);
   });
   return out;

@@ -8,54 +8,54 @@
 namespace engine::cpu {
 namespace {
 
-void add(const float* a, const float* b, int64_t n, float* y) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+// bfloat16 is the upper half of a float.
+inline float wide(float x) { return x; }
+inline float wide(uint16_t x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x) << 16); }
+// As engine/core/dtype.h rounds: to nearest, ties to even, NaN stays NaN.
+inline void put(float x, float& to) { to = x; }
+inline void put(float x, uint16_t& to) {
+  const uint32_t u = __builtin_bit_cast(uint32_t, x), rounded = u + 0x7fff + ((u >> 16) & 1);
+  to = static_cast<uint16_t>((x == x ? rounded : u | 0x400000) >> 16);
 }
 
-// As engine/core/dtype.h converts: bfloat16 is the upper half of a float; to nearest, ties to even, NaN stays NaN.
-void add_bf16(const uint16_t* a, const uint16_t* b, int64_t n, uint16_t* y) {
+template <class T>
+void add(const T* a, const T* b, int64_t n, T* y) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const float sum = __builtin_bit_cast(float, static_cast<uint32_t>(a[i]) << 16) +
-                      __builtin_bit_cast(float, static_cast<uint32_t>(b[i]) << 16);
-    const uint32_t u = __builtin_bit_cast(uint32_t, sum);
-    const uint32_t rounded = u + 0x7fff + ((u >> 16) & 1);
-    y[i] = static_cast<uint16_t>((sum == sum ? rounded : u | 0x400000) >> 16);
-  }
+  for (int64_t i = 0; i < n; ++i) put(wide(a[i]) + wide(b[i]), y[i]);
 }
 
 // Two rows at a time, so that the sums are loaded and stored once for two additions; rows half the matrix apart, so
 // that they are two long streams that the processor foresees.
-void sums(const float* __restrict x, const float* __restrict shift, int64_t rows, int64_t channels,
-          float* __restrict sum, float* __restrict squares) {
+template <class T>
+void sums(const T* __restrict x, const float* __restrict shift, int64_t rows, int64_t channels, float* __restrict sum,
+          float* __restrict squares) {
   const int64_t half = rows / 2;
-  const float* far = x + half * channels;
+  const T* far = x + half * channels;
   for (int64_t r = 0; r < half; ++r, x += channels, far += channels) {
 #pragma omp simd
     for (int64_t c = 0; c < channels; ++c) {
-      const float d0 = x[c] - shift[c], d1 = far[c] - shift[c];
+      const float d0 = wide(x[c]) - shift[c], d1 = wide(far[c]) - shift[c];
       sum[c] += d0 + d1;
       squares[c] += d0 * d0 + d1 * d1;
     }
   }
   if (rows % 2)
     for (int64_t c = 0; c < channels; ++c) {
-      const float d = far[c] - shift[c];
+      const float d = wide(far[c]) - shift[c];
       sum[c] += d;
       squares[c] += d * d;
     }
 }
 
-template <bool has_residual, bool relu>
-void normalize_as(const float* __restrict x, const float* __restrict scale, const float* __restrict shift,
-                  const float* __restrict residual, int64_t rows, int64_t channels, float* __restrict y) {
+template <bool has_residual, bool relu, class T>
+void normalize_as(const T* __restrict x, const float* __restrict scale, const float* __restrict shift,
+                  const T* __restrict residual, int64_t rows, int64_t channels, T* __restrict y) {
   for (int64_t r = 0; r < rows; ++r) {
 #pragma omp simd
     for (int64_t c = 0; c < channels; ++c) {
-      float v = x[c] * scale[c] + shift[c];
-      if (has_residual) v += residual[c];
-      y[c] = relu && v <= 0 ? 0 : v;
+      float v = wide(x[c]) * scale[c] + shift[c];
+      if (has_residual) v += wide(residual[c]);
+      put(relu && v <= 0 ? 0 : v, y[c]);
     }
     x += channels;
     y += channels;
@@ -63,8 +63,9 @@ void normalize_as(const float* __restrict x, const float* __restrict scale, cons
   }
 }
 
-void normalize(const float* x, const float* scale, const float* shift, const float* residual, bool relu, int64_t rows,
-               int64_t channels, float* y) {
+template <class T>
+void normalize(const T* x, const float* scale, const float* shift, const T* residual, bool relu, int64_t rows,
+               int64_t channels, T* y) {
   if (residual && relu)
     normalize_as<true, true>(x, scale, shift, residual, rows, channels, y);
   else if (residual)
@@ -75,46 +76,55 @@ void normalize(const float* x, const float* scale, const float* shift, const flo
     normalize_as<false, false>(x, scale, shift, residual, rows, channels, y);
 }
 
-template <bool relu>
-void backward_sums_as(const float* __restrict x, const float* __restrict y, const float* __restrict dy,
+// The gradient behind a ReLU whose result was y. dy is read either way, so that the loop has no branch.
+template <bool relu, class T>
+inline float masked(const T* y, const T* dy, int64_t i) {
+  const float g = wide(dy[i]);
+  return !relu || wide(y[i]) > 0 ? g : 0;
+}
+
+template <bool relu, class T>
+void backward_sums_as(const T* __restrict x, const T* __restrict y, const T* __restrict dy,
                       const float* __restrict mean, int64_t rows, int64_t channels, float* __restrict sum_g,
                       float* __restrict sum_gx) {
   const int64_t half = rows / 2, away = half * channels;
   for (int64_t r = 0; r < half; ++r, x += channels, dy += channels) {
 #pragma omp simd
     for (int64_t c = 0; c < channels; ++c) {
-      const float g0 = !relu || y[c] > 0 ? dy[c] : 0, g1 = !relu || y[c + away] > 0 ? dy[c + away] : 0;
+      const float g0 = masked<relu>(y, dy, c);
+      const float g1 = masked<relu>(y, dy, c + away);
       sum_g[c] += g0 + g1;
-      sum_gx[c] += g0 * (x[c] - mean[c]) + g1 * (x[c + away] - mean[c]);
+      sum_gx[c] += g0 * (wide(x[c]) - mean[c]) + g1 * (wide(x[c + away]) - mean[c]);
     }
     if (relu) y += channels;
   }
   if (rows % 2)
-    for (int64_t c = away; c < away + channels; ++c) {
-      const float g = !relu || y[c] > 0 ? dy[c] : 0;
-      sum_g[c - away] += g;
-      sum_gx[c - away] += g * (x[c] - mean[c - away]);
+    for (int64_t c = 0; c < channels; ++c) {
+      const float g = masked<relu>(y, dy, c + away);
+      sum_g[c] += g;
+      sum_gx[c] += g * (wide(x[c + away]) - mean[c]);
     }
 }
 
-void backward_sums(const float* x, const float* y, const float* dy, const float* mean, int64_t rows, int64_t channels,
-                   float* sum_g, float* sum_gx) {
+template <class T>
+void backward_sums(const T* x, const T* y, const T* dy, const float* mean, int64_t rows, int64_t channels, float* sum_g,
+                   float* sum_gx) {
   if (y)
     backward_sums_as<true>(x, y, dy, mean, rows, channels, sum_g, sum_gx);
   else
     backward_sums_as<false>(x, y, dy, mean, rows, channels, sum_g, sum_gx);
 }
 
-template <bool relu, bool has_residual>
-void backward_input_as(const float* __restrict x, const float* __restrict y, const float* __restrict dy,
-                       const float* __restrict a, const float* __restrict b, const float* __restrict c, int64_t rows,
-                       int64_t channels, float* __restrict dx, float* __restrict dresidual) {
+template <bool relu, bool has_residual, class T>
+void backward_input_as(const T* __restrict x, const T* __restrict y, const T* __restrict dy, const float* __restrict a,
+                       const float* __restrict b, const float* __restrict c, int64_t rows, int64_t channels,
+                       T* __restrict dx, T* __restrict dresidual) {
   for (int64_t r = 0; r < rows; ++r) {
 #pragma omp simd
     for (int64_t i = 0; i < channels; ++i) {
-      const float g = !relu || y[i] > 0 ? dy[i] : 0;
-      dx[i] = a[i] * g + b[i] * x[i] + c[i];
-      if (has_residual) dresidual[i] = g;
+      const float g = masked<relu>(y, dy, i);
+      put(a[i] * g + b[i] * wide(x[i]) + c[i], dx[i]);
+      if (has_residual) put(g, dresidual[i]);
     }
     x += channels;
     dy += channels;
@@ -124,8 +134,9 @@ void backward_input_as(const float* __restrict x, const float* __restrict y, con
   }
 }
 
-void backward_input(const float* x, const float* y, const float* dy, const float* a, const float* b, const float* c,
-                    int64_t rows, int64_t channels, float* dx, float* dresidual) {
+template <class T>
+void backward_input(const T* x, const T* y, const T* dy, const float* a, const float* b, const float* c, int64_t rows,
+                    int64_t channels, T* dx, T* dresidual) {
   if (y && dresidual)
     backward_input_as<true, true>(x, y, dy, a, b, c, rows, channels, dx, dresidual);
   else if (y)
@@ -135,6 +146,9 @@ void backward_input(const float* x, const float* y, const float* dy, const float
   else
     backward_input_as<false, false>(x, y, dy, a, b, c, rows, channels, dx, dresidual);
 }
+
+template <class T>
+constexpr RowPasses<T> passes = {add<T>, sums<T>, normalize<T>, backward_sums<T>, backward_input<T>};
 
 void sgd(float* __restrict p, const float* __restrict g, float* __restrict v, int64_t n, float lr, float momentum,
          float decay, bool nesterov) {
@@ -149,7 +163,6 @@ void sgd(float* __restrict p, const float* __restrict g, float* __restrict v, in
 
 }  // namespace
 
-const RowKernels RIDE_ISA::row_kernels = {TEXT(RIDE_ISA), add,           add_bf16,       sums,
-                                          normalize,      backward_sums, backward_input, sgd};
+const RowKernels RIDE_ISA::row_kernels = {TEXT(RIDE_ISA), passes<float>, passes<uint16_t>, sgd};
 
 }  // namespace engine::cpu
