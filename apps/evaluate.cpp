@@ -31,6 +31,10 @@ void save_logits(const std::string& path, const apps::Evaluation& evaluation) {
       {{"logits", evaluation.logits}, {"expert_logits", evaluation.expert_logits}, {"labels", evaluation.labels}});
 }
 
+double images_per_second(const apps::Evaluation& evaluation) {
+  return static_cast<double>(evaluation.metrics.samples) / evaluation.seconds;
+}
+
 nlohmann::ordered_json report(const ride::Recipe& recipe, const apps::ExperimentData& data,
                               const apps::Evaluation& evaluation, const ride::Description& description) {
   nlohmann::ordered_json json = {{"recipe", recipe.name},
@@ -42,6 +46,7 @@ nlohmann::ordered_json report(const ride::Recipe& recipe, const apps::Experiment
   json["macs"] = cost.macs;
   json["macs_with_bn"] = cost.macs_with_bn;
   json["parameters"] = description.parameters;
+  json["images_per_second"] = images_per_second(evaluation);
   json["train_counts"] = data.counts;
   json["class_names"] = data.test->class_names();
   return json;
@@ -78,9 +83,9 @@ int evaluate(const Options& options) {
     return 0;
   }
   const ride::Cost cost = apps::mean_cost(description, evaluation.metrics);
-  fmt::print("{}\n{}{:.2f} M MACs an image ({:.2f} M with batch norm), loss {:.4f}\n", data.summary(),
+  fmt::print("{}\n{}{:.2f} M MACs an image ({:.2f} M with batch norm), loss {:.4f}, {:.0f} images/s\n", data.summary(),
              apps::metrics_table({{recipe.name, evaluation.metrics}}), static_cast<double>(cost.macs) / 1e6,
-             static_cast<double>(cost.macs_with_bn) / 1e6, evaluation.loss);
+             static_cast<double>(cost.macs_with_bn) / 1e6, evaluation.loss, images_per_second(evaluation));
   return 0;
 }
 

@@ -1,5 +1,7 @@
 #include "apps/common/evaluation.h"
 
+#include <chrono>
+
 #include "engine/nn/inference_mode.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/reduce.h"
@@ -31,7 +33,9 @@ Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& count
   Evaluation out;
   std::vector<Tensor> logits, expert_logits, labels;
   for (data::Batch& batch : loader.epoch(0)) {
+    const auto start = std::chrono::steady_clock::now();
     const BatchOutput b = run(batch.images);
+    out.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     meter.add(b.logits, batch.labels, b.experts_used);
     out.loss += cross_entropy(b.logits, batch.labels, {.reduction = engine::Reduction::sum}).item();
     if (!keep) continue;

@@ -24,6 +24,7 @@ struct Evaluation {
   engine::Tensor logits;         // (N, C)
   engine::Tensor expert_logits;  // (experts, N, C): of every expert, also of those a cascade did not call
   engine::Tensor labels;         // (N)
+  double seconds = 0;            // that the network took
 };
 
 // Puts the model into eval mode.

@@ -155,13 +155,14 @@ Tensor Tensor::groups() const {
   return memory;
 }
 
-Tensor Tensor::group(int64_t i) const {
-  check(impl_->batch_lanes, "group", "only a batch_lanes tensor lies in groups, this is {}", str());
+Tensor Tensor::group_range(int64_t begin, int64_t end) const {
+  check(impl_->batch_lanes, "group_range", "only a batch_lanes tensor lies in groups, this is {}", str());
   const Shape memory = groups_of(shape());
-  check(i >= 0 && i < memory[0], "group", "group {} of {} does not exist", i, memory[0]);
+  check(0 <= begin && begin < end && end <= memory[0], "group_range", "no groups {} to {} in {}", begin, end,
+        memory[0]);
   Tensor images = detach();
-  images.impl_->offset += i * (memory.numel() / memory[0]);
-  images.impl_->shape[0] = std::min(images_per_group, size(0) - i * images_per_group);
+  images.impl_->offset += begin * (memory.numel() / memory[0]);
+  images.impl_->shape[0] = std::min(end * images_per_group, size(0)) - begin * images_per_group;
   return images;
 }
 

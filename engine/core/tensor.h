@@ -80,9 +80,9 @@ class Tensor {
   // A batch_lanes tensor's memory as what it is, a contiguous (ceil(N/16), C, H, W, 16); not recorded by autograd. Who
   // writes through it keeps the lanes of images that don't exist zero.
   Tensor groups() const;
-  // A batch_lanes tensor's images 16 i to 16 i + 15, as many of them as there are: a view in batch_lanes; not recorded
-  // by autograd.
-  Tensor group(int64_t i) const;
+  // The images of a batch_lanes tensor's groups [begin, end), from 16 begin on: a view in batch_lanes; not recorded by
+  // autograd.
+  Tensor group_range(int64_t begin, int64_t end) const;
 
   // --- gradients (defined in engine/autograd) ---------------------------------------------------------------------
   bool requires_grad() const;

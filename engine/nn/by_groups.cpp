@@ -12,12 +12,6 @@
 namespace engine {
 namespace {
 
-// Threads take equal shares of the groups, but for one: that must not weigh.
-bool keeps_threads_busy(int64_t groups) {
-  const int64_t threads = num_threads();
-  return groups >= 4 * threads || groups % threads == 0;
-}
-
 // Images [16 group, ...) of a result for all images, dense in the result's format, are made of `part`.
 void put(const Tensor& part, int64_t group, const Tensor& y) {
   check(part.is_dense(part.format()) && part.format() == y.format() && part.dtype() == y.dtype(), "by_groups",
@@ -33,28 +27,27 @@ Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f)
   InferenceMode* inference = InferenceMode::current();
   if (!inference || x.format() != MemoryFormat::batch_lanes) return f(x);
   if (profile::enabled() || ForwardObserver::active()) return f(x);
-  const int64_t groups = groups_of(x.shape())[0];
-  if (groups < 2 || !keeps_threads_busy(groups)) return f(x);
+  const int64_t groups = groups_of(x.shape())[0], threads = num_threads();
+  const int64_t shared_out = groups / threads * threads;  // the rest is for all threads together
+  if (shared_out == 0 || groups == 1) return f(x);
 
   const DType precision = autocast_dtype();
   Tensor y;
   std::mutex first;  // to finish makes y
-  parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
+  const auto run = [&](int64_t begin, int64_t end) {
+    const Tensor part = f(x.group_range(begin, end));
+    {
+      const std::lock_guard lock(first);
+      if (!y.defined()) y = Tensor::empty(part.shape().replaced(0, x.size(0)), part.options());
+    }
+    put(part, begin, y);
+  };
+  parallel_for(shared_out, 1, [&](int64_t group, int64_t end) {
     const InferenceMode::Join join(*inference);
     const Autocast autocast(precision);
-    for (int64_t group = begin; group < end; ++group) {
-      const Tensor part = f(x.group(group));
-      {
-        const std::lock_guard lock(first);
-        if (!y.defined()) {
-          Shape shape = part.shape();
-          shape[0] = x.size(0);
-          y = Tensor::empty(shape, part.options());
-        }
-      }
-      put(part, group, y);
-    }
+    for (; group < end; ++group) run(group, group + 1);
   });
+  if (shared_out < groups) run(shared_out, groups);
   return y;
 }
 

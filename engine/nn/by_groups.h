@@ -8,9 +8,9 @@
 namespace engine {
 
 // f(x), f a part of a network whose output for an image depends on that image alone, with the images first: (N, ...).
-// It is computed group by group under InferenceMode, where x lies in batch_lanes and has enough groups to keep all
-// threads busy; in one piece otherwise, and while the profiler or an observer looks at single layers. f runs on several
-// threads then: in the caller's modes (inference, precision), and on a view of some of x's images.
+// Under InferenceMode, where x lies in batch_lanes, every thread computes it for equally many groups, one at a time, in
+// the caller's modes (inference, precision) and on views of x; what is left is for all threads together. In one piece
+// otherwise, and while the profiler or an observer looks at single layers.
 Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f);
 
 }  // namespace engine

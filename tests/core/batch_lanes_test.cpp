@@ -75,17 +75,19 @@ TEST_CASE("batch_lanes: a format of its own, kept by what makes tensors alike") 
   CHECK(conversion_name(x, DType::f32, MemoryFormat::channels_last) == "convert batch_lanes -> channels_last");
 }
 
-TEST_CASE("batch_lanes: a group of images is a view") {
+TEST_CASE("batch_lanes: groups of images are a view") {
   const Tensor x = Tensor::zeros({20, 2, 3, 1}, lanes_options);
-  const Tensor first = x.group(0), last = x.group(1);
+  const Tensor first = x.group_range(0, 1), last = x.group_range(1, 2);
   CHECK(first.shape() == Shape{16, 2, 3, 1});
   CHECK(last.shape() == Shape{4, 2, 3, 1});
   CHECK(last.shares_storage(x));
   CHECK(last.format() == MemoryFormat::batch_lanes);
   last.data<float>()[3] = 7;  // image 19, channel 0, pixel 0
   CHECK(x.to<float>()[19 * 6] == 7);
-  CHECK_THROWS_WITH_AS(x.group(2), "[group] group 2 of 2 does not exist", Error);
-  CHECK_THROWS_AS(Tensor::zeros({20}).group(0), Error);
+  CHECK(x.group_range(0, 2).shape() == x.shape());
+  CHECK_THROWS_WITH_AS(x.group_range(1, 3), "[group_range] no groups 1 to 3 in 2", Error);
+  CHECK_THROWS_AS(x.group_range(1, 1), Error);
+  CHECK_THROWS_AS(Tensor::zeros({20}).group_range(0, 1), Error);
 }
 
 TEST_CASE("batch_lanes: strided code gets an error, never other elements") {
