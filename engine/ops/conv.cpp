@@ -105,7 +105,8 @@ Tensor conv2d_fused(const Tensor& input, ConstantWeights& w, const ConvEpilogue&
   profile::Scope scope("conv2d_fused");
   const Tensor x = autocast_input(input), &residual = epilogue.residual;
   const Shape y_shape = check_conv2d(x, w.values(), epilogue.bias, options);
-  check(epilogue.bias.defined(), "conv2d_fused", "needs a bias of ({},): zeros where there is none", w.values().size(0));
+  check(epilogue.bias.defined(), "conv2d_fused", "needs a bias of ({},): zeros where there is none",
+        w.values().size(0));
   if (residual.defined()) {
     check(residual.shape() == y_shape, "conv2d_fused", "residual {} does not fit the result {}", residual.shape(),
           y_shape);
