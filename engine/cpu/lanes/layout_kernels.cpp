@@ -10,9 +10,7 @@ namespace engine::cpu {
 namespace lanes::RIDE_ISA {
 namespace {
 
-// From and to an address of any alignment: an image's own memory.
-typedef float UnalignedV __attribute__((vector_size(width * 4), may_alias, aligned(4)));
-typedef uint16_t UnalignedH __attribute__((vector_size(width * 2), may_alias, aligned(2)));
+// From and to an image's own memory, of any alignment.
 RIDE_INLINE V load_image(const float* p) { return *reinterpret_cast<const UnalignedV*>(p); }
 RIDE_INLINE void store_image(float* p, V v) { *reinterpret_cast<UnalignedV*>(p) = v; }
 RIDE_INLINE V load_image(const uint16_t* p) {

@@ -61,11 +61,11 @@ RIDE_INLINE I existing(int64_t images, int k) {
 
 RIDE_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 RIDE_INLINE void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
-// From an address of any alignment.
-RIDE_INLINE V loadu(const float* p) {
-  typedef float Unaligned __attribute__((vector_size(width * 4), may_alias, aligned(4)));
-  return *reinterpret_cast<const Unaligned*>(p);
-}
+// From and to an address of any alignment.
+typedef float UnalignedV __attribute__((vector_size(width * 4), may_alias, aligned(4)));
+typedef uint16_t UnalignedH __attribute__((vector_size(width * 2), may_alias, aligned(2)));
+RIDE_INLINE V loadu(const float* p) { return *reinterpret_cast<const UnalignedV*>(p); }
+RIDE_INLINE void storeu(float* p, V v) { *reinterpret_cast<UnalignedV*>(p) = v; }
 // The first `count` floats at p, zeros for the rest.
 RIDE_INLINE V load_some(const float* p, int64_t count) {
   if (count >= width) return loadu(p);
@@ -92,12 +92,16 @@ RIDE_INLINE H narrow(U u) { return __builtin_convertvector(u, H); }
 #endif
 
 // bfloat16 is the upper half of a float.
-RIDE_INLINE V load(const bf16* p) { return reinterpret_cast<V>(widen(*reinterpret_cast<const H*>(p)) << 16); }
+RIDE_INLINE V from_bf16(H h) { return reinterpret_cast<V>(widen(h) << 16); }
 // Rounds to nearest, ties to even; a quiet NaN stays one.
-RIDE_INLINE void store(bf16* p, V v) {
+RIDE_INLINE H to_bf16(V v) {
   const U bits = reinterpret_cast<U>(v);
-  *reinterpret_cast<H*>(p) = narrow((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  return narrow((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
+RIDE_INLINE V load(const bf16* p) { return from_bf16(*reinterpret_cast<const H*>(p)); }
+RIDE_INLINE void store(bf16* p, V v) { *reinterpret_cast<H*>(p) = to_bf16(v); }
+RIDE_INLINE V loadu(const bf16* p) { return from_bf16(*reinterpret_cast<const UnalignedH*>(p)); }
+RIDE_INLINE void storeu(bf16* p, V v) { *reinterpret_cast<UnalignedH*>(p) = to_bf16(v); }
 
 // The sum of a vector's lanes.
 RIDE_INLINE float sum(V v) {
