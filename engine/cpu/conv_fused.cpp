@@ -1,5 +1,6 @@
 #include "engine/cpu/conv_fused.h"
 
+#include "engine/cpu/channels/conv.h"
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/lanes/conv.h"
@@ -98,6 +99,8 @@ Tensor conv_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogu
   if (lanes::conv_covers(x, w.values().shape(), options))
     return lanes::conv_forward_fused(x, w, {dense(epilogue.bias), dense(epilogue.residual, x.format()), epilogue.relu},
                                      y_shape, options);
+  if (channels::conv_covers(x, w.values().shape(), options))
+    return channels::conv_forward_fused(x, w, epilogue, y_shape, options);
   if (x.format() == MemoryFormat::batch_lanes || x.dtype() == DType::f64)
     return in_two_passes(x, w.values(), epilogue, y_shape, options);
   if (computes_in(x.dtype())) return by_onednn(x, w, epilogue, y_shape, options);
