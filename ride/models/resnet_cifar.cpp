@@ -3,6 +3,7 @@
 #include "engine/autograd/autocast.h"
 #include "engine/nn/by_groups.h"
 #include "engine/nn/conv_bn.h"
+#include "engine/nn/inference_mode.h"
 #include "engine/nn/init.h"
 #include "engine/nn/linear.h"
 #include "engine/ops/pool.h"
@@ -53,7 +54,10 @@ engine::MemoryFormat best_format(const Tensor& x) {
   const bool known_type = x.dtype() == engine::DType::f32 || x.dtype() == engine::DType::bf16;
   const bool lanes = x.device().type == engine::DeviceType::cpu && known_type && x.rank() == 4 &&
                      x.size(0) >= fewest_images && x.size(2) * x.size(3) <= most_pixels;
-  return lanes ? engine::MemoryFormat::batch_lanes : x.format();
+  if (lanes) return engine::MemoryFormat::batch_lanes;
+  // Few images at inference: the kernels with channels in the vectors.
+  const bool few = engine::InferenceMode::current() && x.device().type == engine::DeviceType::cpu && known_type;
+  return few && x.rank() == 4 ? engine::MemoryFormat::channels_last : x.format();
 }
 
 }  // namespace
