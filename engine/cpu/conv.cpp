@@ -57,7 +57,7 @@ Plan plan_backward_weight(const ConvProblem& p) {
 // Primitives of one direction, made once per problem.
 template <Plan (*make)(const ConvProblem&)>
 std::shared_ptr<const Plan> cached(const ConvProblem& p) {
-  static PrimitiveCache<Plan> cache(512);
+  static thread_local PrimitiveCache<Plan> cache(512);
   return cache.get(p.key, [&] { return make(p); });
 }
 

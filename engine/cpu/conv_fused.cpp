@@ -43,7 +43,7 @@ Plan make_plan(const ConvProblem& p, bool residual, bool relu) {
 }
 
 std::shared_ptr<const Plan> plan_for(ConvProblem& p, bool residual, bool relu) {
-  static PrimitiveCache<Plan> cache(512);
+  static thread_local PrimitiveCache<Plan> cache(512);
   p.key.insert(p.key.end(), {residual, relu});
   return cache.get(p.key, [&] { return make_plan(p, residual, relu); });
 }

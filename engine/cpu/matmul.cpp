@@ -28,7 +28,7 @@ Tensor as_matrix(const Tensor& x) {
 }
 
 void matmul_onednn(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
-  static PrimitiveCache<dnnl::primitive> cache(256);
+  static thread_local PrimitiveCache<dnnl::primitive> cache(256);
   PrimitiveKey key{bias.defined(), num_threads()};
   for (const Tensor* t : {&a, &b, &y}) {
     append(key, t->shape());

@@ -4,7 +4,6 @@
 
 #include <list>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -49,7 +48,8 @@ struct PrimitiveKeyHash {
 };
 void append(PrimitiveKey& key, const Shape& shape);
 
-// Bounded cache, least recently used out first. Values are shared, so one in use survives its eviction.
+// Bounded cache, least recently used out first. Values are shared, so one in use survives its eviction. Each thread has
+// caches of its own: oneDNN asks that a primitive is executed by the thread that made it.
 template <class Value>
 class PrimitiveCache {
  public:
@@ -57,7 +57,6 @@ class PrimitiveCache {
 
   template <class Make>
   std::shared_ptr<const Value> get(const PrimitiveKey& key, Make&& make) {
-    std::lock_guard lock(mutex_);
     if (auto found = index_.find(key); found != index_.end()) {
       entries_.splice(entries_.begin(), entries_, found->second);
       return found->second->second;
@@ -75,7 +74,6 @@ class PrimitiveCache {
  private:
   using Entry = std::pair<PrimitiveKey, std::shared_ptr<const Value>>;
   std::size_t capacity_;
-  std::mutex mutex_;
   std::list<Entry> entries_;
   std::unordered_map<PrimitiveKey, typename std::list<Entry>::iterator, PrimitiveKeyHash> index_;
 };

@@ -43,7 +43,7 @@ Plan make_plan(bool max, const memory::desc& x, const memory::desc& y, const Poo
 
 std::shared_ptr<const Plan> plan_for(bool max, const Shape& x, const Shape& y, MemoryFormat format,
                                      const Pool2dOptions& o) {
-  static PrimitiveCache<Plan> cache(128);
+  static thread_local PrimitiveCache<Plan> cache(128);
   PrimitiveKey key{
       max,         static_cast<int64_t>(format), o.kernel.h,   o.kernel.w, o.stride.h, o.stride.w, o.padding.h,
       o.padding.w, o.count_include_pad,          num_threads()};
