@@ -1,5 +1,6 @@
-// Inference group by group: each thread takes whole sixteen-image groups through several layers. A group's activations
-// stay in that thread's caches from layer to layer, and the threads wait for one another once, not at every layer.
+// Inference by more than layers: each thread takes some images, or a branch of the network, through several layers.
+// Activations stay in that thread's caches from layer to layer, and the threads wait for one another once, not at every
+// layer.
 #pragma once
 #include <functional>
 
@@ -8,9 +9,14 @@
 namespace engine {
 
 // f(x), f a part of a network whose output for an image depends on that image alone, with the images first: (N, ...).
-// Under InferenceMode, where x lies in batch_lanes, every thread computes it for equally many groups, one at a time, in
-// the caller's modes (inference, precision) and on views of x; what is left is for all threads together. In one piece
-// otherwise, and while the profiler or an observer looks at single layers.
+// Under InferenceMode every thread computes it for equally many sixteen-image groups of a batch_lanes tensor, or images
+// of a channels_last one, a few at a time, in the caller's modes (inference, precision) and on views of x; what is left
+// is for all threads together. In one piece otherwise, and while the profiler or an observer looks at single layers.
 Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f);
+
+// f(i) for i < n: branches of a network that read x and don't depend on one another, such as experts. Where by_groups
+// would not cut x, because it holds few images of channels_last, as many branches as come out even run at once under
+// InferenceMode, each on one thread in the caller's modes; the others, and all of them otherwise, one after the other.
+void for_branches(int64_t n, const Tensor& x, const std::function<void(int64_t)>& f);
 
 }  // namespace engine

@@ -26,7 +26,8 @@ struct ResNetCifarOptions {
   double scale = 30;  // s of the cosine classifier; the linear one has none
   int64_t in_channels = 3;
   // Memory format the network runs in; images are converted once, at the input. None: batch_lanes for batches of small
-  // f32 or bf16 images on the CPU, otherwise the images' own.
+  // f32 or bf16 images on the CPU; channels_last under InferenceMode where they would leave many lanes empty; otherwise
+  // the images' own.
   std::optional<engine::MemoryFormat> format = {};
 };
 

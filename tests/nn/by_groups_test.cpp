@@ -1,4 +1,5 @@
-// by_groups gives what one call gives, for every batch and number of threads, in the modes of the caller.
+// by_groups and for_branches give what single calls give, for every batch and number of threads, in the modes of the
+// caller.
 #include "engine/nn/by_groups.h"
 
 #include <doctest/doctest.h>
@@ -17,11 +18,11 @@ using namespace engine;
 
 namespace {
 
-Tensor images(int64_t n) {
+Tensor images(int64_t n, MemoryFormat format = MemoryFormat::batch_lanes) {
   Generator random(static_cast<uint64_t>(n));
   Tensor x = Tensor::empty({n, 9, 8, 8});
   for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = random.normal();
-  return contiguous(x, MemoryFormat::batch_lanes);
+  return contiguous(x, format);
 }
 
 struct Threads {
@@ -39,17 +40,19 @@ TEST_CASE("by_groups: the same bits as in one piece, for any batch and number of
   const InferenceMode inference;
   const auto layer = [&](const Tensor& x) { return conv_bn(conv, bn, x, {.relu = true}); };
   const auto pooled = [&](const Tensor& x) { return global_avg_pool2d(layer(x)); };
-  for (const int64_t n : {1, 16, 17, 32, 64, 95, 130})
-    for (const int threads : {1, 2, 3}) {
-      const Threads guard(threads);
-      const Tensor x = images(n);
-      CAPTURE(n);
-      CAPTURE(threads);
-      const Tensor y = by_groups(x, layer);
-      CHECK(y.is_dense(MemoryFormat::batch_lanes));
-      CHECK(y.groups().to<float>() == layer(x).groups().to<float>());
-      CHECK(by_groups(x, pooled).to<float>() == pooled(x).to<float>());
-    }
+  for (const MemoryFormat format : {MemoryFormat::batch_lanes, MemoryFormat::channels_last})
+    for (const int64_t n : {1, 2, 6, 16, 17, 32, 64, 95, 130})
+      for (const int threads : {1, 2, 3}) {
+        const Threads guard(threads);
+        const Tensor x = images(n, format);
+        CAPTURE(n);
+        CAPTURE(threads);
+        CAPTURE(name(format));
+        const Tensor y = by_groups(x, layer);
+        CHECK(y.is_dense(format));
+        CHECK(y.to<float>() == layer(x).to<float>());
+        CHECK(by_groups(x, pooled).to<float>() == pooled(x).to<float>());
+      }
 }
 
 TEST_CASE("by_groups: threads work on single groups, in the caller's modes") {
@@ -78,6 +81,48 @@ TEST_CASE("by_groups: threads work on single groups, in the caller's modes") {
   CHECK(calls == 7);
   by_groups(contiguous(x), [&](const Tensor& all) { return ++calls, all; });
   CHECK(calls == 8);
+}
+
+TEST_CASE("by_groups: threads take several images of channels_last at a time") {
+  const Threads guard(2);
+  const InferenceMode inference;
+  const Tensor x = images(14, MemoryFormat::channels_last);
+  std::atomic<int> calls = 0, seen = 0;
+  const Tensor y = by_groups(x, [&](const Tensor& part) {
+    ++calls;
+    seen += static_cast<int>(part.size(0));
+    CHECK(part.size(0) <= 4);
+    CHECK(part.shares_storage(x));
+    return part;
+  });
+  CHECK(calls == 4);  // 4 and 3 on each thread
+  CHECK(seen == 14);
+  CHECK(y.to<float>() == x.to<float>());
+}
+
+TEST_CASE("for_branches: every branch once, at once where there are few images, in the caller's modes") {
+  const Threads guard(2);
+  const auto alone = [](const Tensor& x) {  // branches that ran on one thread of several
+    std::atomic<int> calls[3] = {0, 0, 0}, alone = 0;
+    for_branches(3, x, [&](int64_t i) {
+      ++calls[i];
+      alone += num_threads() == 1 && InferenceMode::current() && autocast_dtype() == DType::bf16;
+    });
+    for (const auto& count : calls) CHECK(count == 1);
+    return static_cast<int>(alone);
+  };
+  const Autocast autocast(DType::bf16);
+  const Tensor one = images(1, MemoryFormat::channels_last), two = images(2, MemoryFormat::channels_last);
+  CHECK(alone(one) == 0);
+  const InferenceMode inference;
+  CHECK(alone(one) == 2);
+  CHECK(alone(two) == 0);  // by_groups cuts them
+  CHECK(alone(images(17)) == 0);
+  profile::enable(true);
+  CHECK(alone(one) == 0);
+  profile::enable(false);
+  CHECK_THROWS_WITH_AS(for_branches(2, one, [](int64_t i) { fail("branch", "number {}", i); }),
+                       doctest::Contains("[branch] number"), Error);
 }
 
 TEST_CASE("by_groups: an error on any thread reaches the caller") {

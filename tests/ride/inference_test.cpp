@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "engine/autograd/autocast.h"
 #include "engine/core/profile.h"
@@ -92,6 +93,33 @@ TEST_CASE("ResNetCifar: batch norm folded gives the same logits, for one image a
       for (std::size_t e = 0; e < logits.size(); ++e) CHECK(relative(logits[e], expected[e]) < 1e-4);
     }
   }
+}
+
+TEST_CASE("ResNetCifar: every format gives the same logits under InferenceMode, for every small batch") {
+  const auto model = [](std::optional<MemoryFormat> format) {
+    Generator random(1);
+    auto m = std::make_unique<ride::ResNetCifar>(
+        ride::ResNetCifarOptions{.classes = 10, .experts = 3, .reduce_dimension = true, .format = format}, random);
+    unsettle(*m);
+    m->eval();
+    return m;
+  };
+  const auto chosen = model({}), lanes = model(MemoryFormat::batch_lanes), last = model(MemoryFormat::channels_last),
+             plain = model(MemoryFormat::contiguous);
+  const InferenceMode inference;
+  for (int64_t n = 1; n <= 17; ++n) {
+    CAPTURE(n);
+    const Tensor images = random_images({n, 3, 12, 20});
+    const ride::ExpertOutput expected = plain->forward(images);
+    for (const auto* other : {&chosen, &lanes, &last}) {
+      const ride::ExpertOutput got = (*other)->forward(images);
+      for (std::size_t e = 0; e < 3; ++e) {
+        CHECK(relative(got.logits[e], expected.logits[e]) < 1e-4);
+        CHECK(relative(got.features[e], expected.features[e]) < 1e-4);
+      }
+    }
+  }
+  CHECK(chosen->shared(contiguous(random_images({1, 3, 8, 8}))).format() == MemoryFormat::channels_last);
 }
 
 TEST_CASE("ResNetCifar: under InferenceMode no batch norm runs by itself; training and describe are as ever") {
