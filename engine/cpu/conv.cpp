@@ -166,11 +166,7 @@ Tensor forward_in_any_format(const Tensor& x, const Tensor& w, const Tensor& b, 
 
 // relu(x scale + shift), for kernels that want it in memory.
 Tensor materialized(const Tensor& x, const NormalizedInput* input) {
-  if (!input) return x;
-  const Tensor zeros = Tensor::zeros({x.size(1)}), ones = Tensor::full({x.size(1)}, 1);
-  const Tensor y = empty_like(x);
-  kernels(x).norm.normalize(x, zeros, ones, input->scale, input->shift, {}, true, y);
-  return y;
+  return input ? scale_and_shift(x, input->scale, input->shift, {}, true) : x;
 }
 
 Tensor forward_with_moments(const Tensor& x_any, const Tensor& w, const Shape& y_shape, const Conv2dOptions& options,

@@ -80,19 +80,24 @@ Tensor by_onednn(const Tensor& x_any, ConstantWeights& w, const ConvEpilogue& ep
   });
 }
 
-// The convolution, then a pass that adds and cuts off: batch_norm's with mean 0 and variance 1.
+// The convolution, then a pass that adds and cuts off.
 Tensor in_two_passes(const Tensor& x, const Tensor& w, const ConvEpilogue& epilogue, const Shape& y_shape,
                      const Conv2dOptions& options) {
-  const KernelTable& table = kernels(x);
-  const Tensor z = table.conv.forward(x, w, {}, y_shape, options);
-  const TensorOptions stat{.dtype = z.dtype() == DType::f64 ? DType::f64 : DType::f32};
-  const Tensor zeros = Tensor::zeros({z.size(1)}, stat), ones = Tensor::full({z.size(1)}, 1, stat);
-  const Tensor y = empty_like(z);
-  table.norm.normalize(z, zeros, ones, ones, as_type(epilogue.bias, stat.dtype), epilogue.residual, epilogue.relu, y);
-  return y;
+  const Tensor z = kernels(x).conv.forward(x, w, {}, y_shape, options);
+  const DType statistics = z.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const Tensor ones = Tensor::full({z.size(1)}, 1, {.dtype = statistics});
+  return scale_and_shift(z, ones, as_type(epilogue.bias, statistics), epilogue.residual, epilogue.relu);
 }
 
 }  // namespace
+
+Tensor scale_and_shift(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& residual, bool relu) {
+  const Tensor zeros = Tensor::zeros(scale.shape(), scale.options()),
+               ones = Tensor::full(scale.shape(), 1, scale.options());
+  const Tensor y = empty_like(x);
+  kernels(x).norm.normalize(x, zeros, ones, scale, shift, residual, relu, y);
+  return y;
+}
 
 Tensor conv_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
                           const Conv2dOptions& options) {

@@ -1,0 +1,210 @@
+// Winograd's forward pass, which is backward-data's too: products over channels at every point, and from them the
+// outputs, Y = A^T [ (G w G^T) . (B^T x B) ] A. Included only by winograd_kernels.cpp.
+#pragma once
+#include "engine/cpu/lanes/winograd_input.h"
+
+namespace engine::cpu::lanes::RIDE_ISA {
+
+// --- products over channels ------------------------------------------------------------------------------------------
+
+// Filters are taken in nearly even blocks of at most this many, so that no channel count wastes registers.
+constexpr int max_block = registers == 32 ? 12 : 6;
+constexpr int64_t product_step = max_block * across * width;  // floats of a point's products
+
+RIDE_INLINE int64_t block_begin(int64_t filters, int64_t block) {
+  return filters * block / ((filters + max_block - 1) / max_block);
+}
+
+// out[p][k] = sum_c u[p][c][k] v[p][c] at every point, for a block of filters and a bundle of vectors: as many sums as
+// fit the registers.
+template <int block>
+void multiply(const float* u, const float* v, int64_t channels, float* out) {
+  for (int p = 0; p < points; ++p, v += Layout(0).point, out += product_step) {
+    V sum[block][across];
+    RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int n = 0; n < across; ++n) sum[k][n] = zero();
+    for (int64_t c = 0; c < channels; ++c, u += block, v += across * width) {
+      V value[across];
+      RIDE_UNROLL for (int n = 0; n < across; ++n) value[n] = load(v + n * width);
+      RIDE_UNROLL for (int k = 0; k < block; ++k) {
+        const V weight = all(u[k]);
+        RIDE_UNROLL for (int n = 0; n < across; ++n) sum[k][n] = weight * value[n] + sum[k][n];
+      }
+    }
+    RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int n = 0; n < across; ++n)
+        store(out + (k * across + n) * width, sum[k][n]);
+  }
+}
+
+using Multiply = void (*)(const float*, const float*, int64_t, float*);
+#if RIDE_VECTOR_REGISTERS == 32
+constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>,  multiply<3>,  multiply<4>,
+                                             multiply<5>, multiply<6>,  multiply<7>,  multiply<8>,
+                                             multiply<9>, multiply<10>, multiply<11>, multiply<12>};
+#else
+constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>, multiply<3>,
+                                             multiply<4>, multiply<5>, multiply<6>};
+#endif
+
+// --- forward ---------------------------------------------------------------------------------------------------------
+
+// What happens to outputs on their way to memory.
+enum class Finish { plain, epilogue, moments };
+
+// Sums over the outputs in one vector, relative to a value near their mean: that keeps the squares from cancelling.
+struct LaneSums {
+  V shift, sum, squares;
+};
+
+// The part of one filter's outputs that lies in one vector.
+template <class T>
+struct Target {
+  T* y;
+  const T* residual;  // null without one
+  V bias, mask;       // mask: ones for images, zeros for padding lanes
+  bool relu;
+};
+
+// The tile's outputs A^T m A to y, those of its rows and columns that lie inside the image.
+template <Finish finish, class T>
+RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& sums, int64_t line, int64_t rows,
+                               int64_t columns) {
+  V half[4][6];
+  RIDE_UNROLL for (int j = 0; j < 6; ++j) {
+    V d[6], o[4];
+    RIDE_UNROLL for (int i = 0; i < 6; ++i) d[i] = load(m + (6 * i + j) * product_step);
+    from_points(d, o);
+    RIDE_UNROLL for (int i = 0; i < 4; ++i) half[i][j] = o[i];
+  }
+  V sum = sums.sum, squares = sums.squares;
+  const auto put = [&](V v, int64_t at) {
+    if constexpr (finish == Finish::epilogue) {
+      v += to.bias;
+      if (to.residual) v += load(to.residual + at);
+      if (to.relu) v = relu(v);
+      v *= to.mask;
+    }
+    if constexpr (finish == Finish::moments) {
+      const V d = v - sums.shift;
+      sum += d;
+      squares += d * d;
+    }
+    store(to.y + at, v);
+  };
+  RIDE_UNROLL for (int i = 0; i < 4; ++i) {
+    V o[4];
+    from_points(half[i], o);
+    if (rows == tile && columns == tile) {
+      RIDE_UNROLL for (int j = 0; j < 4; ++j) put(o[j], i * line + j * lanes);
+    } else if (i < rows) {
+      for (int j = 0; j < columns; ++j) put(o[j], i * line + j * lanes);
+    }
+  }
+  if constexpr (finish == Finish::moments) {
+    sums.sum = sum;
+    sums.squares = squares;
+  }
+}
+
+// The lanes put together. Each has a mean of its own, `lane` away from the first one's shift; their squares split into
+// those within the lanes and those between them.
+RIDE_INLINE Moments moments_of(const LaneSums (&sums)[parts], const V (&mask)[parts], int64_t pixels, int64_t images) {
+  const float base = sums[0].shift[0], n = static_cast<float>(pixels);
+  V lane_sum = zero(), lane_squares = zero(), within = zero();
+  for (int part = 0; part < parts; ++part) {
+    const V step = sums[part].sum / n, lane = (sums[part].shift - base + step) * mask[part];
+    lane_sum += lane;
+    lane_squares += lane * lane;
+    within += (sums[part].squares - sums[part].sum * step) * mask[part];
+  }
+  float total[4] = {};
+  const V parts_of_total[4] = {lane_sum, lane_squares, within, zero()};
+  add_sums(parts_of_total, total);
+  const double mean = static_cast<double>(total[0]) / static_cast<double>(images);
+  return {base + mean, total[2] + static_cast<double>(n) * (total[1] - total[0] * mean)};
+}
+
+// What forward is asked for, without x.
+template <class T>
+struct Request {
+  Plane image;  // of y
+  Range tiles;
+  int64_t pixels;  // of those tiles
+  int64_t images;
+  const Epilogue<T>* epilogue;
+  Moments* moments;
+  T* y;
+};
+
+// One block of filters over all vectors: products, and from them the outputs, before either leaves the cache.
+template <Finish finish, class T>
+void multiply_and_store(const float* weights, const float* inputs, int64_t channels, Range filters, float* products,
+                        const Request<T>& r) {
+  const int64_t columns = Grid(r.image).columns, line = r.image.width * lanes, plane = r.image.height * line;
+  const int64_t vectors = (r.tiles.end - r.tiles.begin) * parts, bundle = Layout(channels).bundle;
+  LaneSums sums[max_block][parts];
+  V mask[parts];
+  for (int part = 0; part < parts; ++part) mask[part] = where(existing(r.images, part), all(1));
+  for (int64_t n = 0; n < vectors; n += across, inputs += bundle) {
+    multiply_by[filters.end - filters.begin - 1](weights, inputs, channels, products);
+    for (int64_t i = n; i < n + across && i < vectors; ++i) {
+      const int64_t row = (r.tiles.begin + i / parts) / columns, column = (r.tiles.begin + i / parts) % columns;
+      const int64_t rows = r.image.height - tile * row, wide = r.image.width - tile * column;
+      const int part = static_cast<int>(i % parts);
+      for (int64_t k = filters.begin; k < filters.end; ++k) {
+        const int64_t at = k * plane + tile * (row * line + column * lanes) + part * width;
+        const float* m = products + ((k - filters.begin) * across + (i - n)) * width;
+        LaneSums& sum = sums[k - filters.begin][part];
+        // Point (1, 1) alone is the output of a constant image: near the mean, and at hand.
+        if (finish == Finish::moments && i < parts) sum = {load(m + (6 * 1 + 1) * product_step), zero(), zero()};
+        Target<T> to{r.y + at, nullptr, zero(), mask[part], false};
+        if constexpr (finish == Finish::epilogue) {
+          to.residual = r.epilogue->residual ? r.epilogue->residual + at : nullptr;
+          to.bias = r.epilogue->bias ? all(r.epilogue->bias[k]) : zero();
+          to.relu = r.epilogue->relu;
+        }
+        store_outputs<finish>(m, to, sum, line, rows < tile ? rows : tile, wide < tile ? wide : tile);
+      }
+    }
+  }
+  if constexpr (finish == Finish::moments)
+    for (int64_t k = filters.begin; k < filters.end; ++k)
+      r.moments[k] = moments_of(sums[k - filters.begin], mask, r.pixels, r.images);
+}
+
+// Pixels of the tiles that lie inside the image.
+RIDE_INLINE int64_t pixels_of(Plane image, Range tiles) {
+  int64_t pixels = 0;
+  for_rows(tiles, Grid(image).columns, [&](int64_t row, int64_t first, int64_t last, int64_t) {
+    const int64_t bottom = tile * row + tile < image.height ? tile * row + tile : image.height;
+    const int64_t right = tile * last < image.width ? tile * last : image.width;
+    pixels += (bottom - tile * row) * (right - tile * first);
+  });
+  return pixels;
+}
+
+template <class T>
+int64_t forward(const T* x, Plane in, const Prologue* prologue, const float* weights, int64_t filters, Range tiles,
+                int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y) {
+  const Input<T> input = input_of(x, in, prologue, scratch);
+  float* products = scratch + 7 * row_stride(in);
+  float* inputs = products + points * product_step;
+  transform_inputs(input, tiles, Layout(in.channels), inputs);
+
+  const int64_t pixels = pixels_of(in, tiles);
+  const Request<T> request{{filters, in.height, in.width}, tiles, pixels, images, epilogue, moments, y};
+  const auto pass = epilogue  ? multiply_and_store<Finish::epilogue, T>
+                    : moments ? multiply_and_store<Finish::moments, T>
+                              : multiply_and_store<Finish::plain, T>;
+  for (int64_t k = 0, block = 1; k < filters; ++block) {
+    const int64_t end = block_begin(filters, block);
+    pass(weights + points * k * in.channels, inputs, in.channels, {k, end}, products, request);
+    k = end;
+  }
+  return pixels * images;
+}
+
+inline int64_t forward_scratch(Plane in, int64_t tiles) {
+  return 7 * row_stride(in) + points * product_step + bundles_of(tiles * parts) * Layout(in.channels).bundle;
+}
+
+}  // namespace engine::cpu::lanes::RIDE_ISA
