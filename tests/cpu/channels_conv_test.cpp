@@ -4,17 +4,17 @@
 
 #include <doctest/doctest.h>
 
-#include <cmath>
-
 #include "engine/core/parallel.h"
 #include "engine/core/random.h"
 #include "engine/cpu/channels/conv_kernels.h"
 #include "engine/kernels/select.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/shape_ops.h"
+#include "tests/distance.h"
 
 using namespace engine;
 using namespace engine::cpu;
+using test::relative_distance;
 
 namespace {
 
@@ -26,18 +26,6 @@ Tensor random_tensor(const Shape& shape, Generator& random) {
 
 Tensor last(const Tensor& x, DType dtype) { return contiguous(cast(x, dtype), MemoryFormat::channels_last); }
 Tensor in_double(const Tensor& x) { return cast(contiguous(x), DType::f64); }
-
-// The largest difference as a share of the largest value that was wanted.
-double distance(const Tensor& got, const Tensor& wanted) {
-  REQUIRE(got.shape() == wanted.shape());
-  const auto a = got.to<double>(), b = wanted.to<double>();
-  double worst = 0, most = 1e-30;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    worst = std::max(worst, std::abs(a[i] - b[i]));
-    most = std::max(most, std::abs(b[i]));
-  }
-  return worst / most;
-}
 
 struct Problem {
   int64_t n, c, k, h, w;
@@ -129,9 +117,9 @@ constexpr double bf16_tolerance = 1.0 / 256;
 void check_kernels(const channels::ConvKernels& k, const Operands& o, const Problem& p, double tolerance,
                    Generator& random) {
   const Operands f32{last(o.x, DType::f32), o.w, o.bias, last(o.residual, DType::f32)};
-  CHECK(distance(by_kernels<float>(k, k.f32, f32, p, random), exact(f32, p)) < tolerance);
+  CHECK(relative_distance(by_kernels<float>(k, k.f32, f32, p, random), exact(f32, p)) < tolerance);
   const Operands bf16{last(o.x, DType::bf16), o.w, o.bias, last(o.residual, DType::bf16)};
-  CHECK(distance(by_kernels<uint16_t>(k, k.bf16, bf16, p, random), exact(bf16, p)) < bf16_tolerance);
+  CHECK(relative_distance(by_kernels<uint16_t>(k, k.bf16, bf16, p, random), exact(bf16, p)) < bf16_tolerance);
 }
 
 }  // namespace
@@ -177,7 +165,7 @@ TEST_CASE("channels: the same bits for any number of threads, with and without a
         CHECK(y.to<float>() == one);
         const Tensor sum = kernels(Device{}).conv.forward(in_double(o.x), in_double(o.w), in_double(o.bias),
                                                           o.residual.shape(), p.options());
-        CHECK(distance(y, whole ? relu(sum + in_double(o.residual)) : sum) < winograd_tolerance);
+        CHECK(relative_distance(y, whole ? relu(sum + in_double(o.residual)) : sum) < winograd_tolerance);
       }
       set_num_threads(before);
     }

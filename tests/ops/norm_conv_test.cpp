@@ -1,16 +1,16 @@
 // A convolution of a normalised input as one op, against batch_norm and conv2d one after the other.
 #include <doctest/doctest.h>
 
-#include <cmath>
-
 #include "engine/core/random.h"
 #include "engine/ops/conv.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/norm.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/shape_ops.h"
+#include "tests/distance.h"
 
 using namespace engine;
+using test::relative_distance;
 
 namespace {
 
@@ -19,17 +19,6 @@ Tensor normal(const Shape& shape, uint64_t stream) {
   Tensor t = Tensor::empty(shape);
   for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = random.normal();
   return t;
-}
-
-double difference(const Tensor& got, const Tensor& wanted) {
-  REQUIRE(got.shape() == wanted.shape());
-  const auto a = got.to<double>(), b = wanted.to<double>();
-  double worst = 0, largest = 1e-30;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    worst = std::max(worst, std::abs(a[i] - b[i]));
-    largest = std::max(largest, std::abs(b[i]));
-  }
-  return worst / largest;
 }
 
 struct Result {
@@ -66,14 +55,14 @@ TEST_CASE("batch_norm_relu_conv2d is batch_norm and conv2d, values, gradients an
           const Result one = run(true, shape, stride, dtype, format), two = run(false, shape, stride, dtype, format);
           // bf16: the separate ops round the normalised image once more.
           const double tolerance = dtype == DType::f32 ? 2e-5 : 2e-2;
-          CHECK(difference(one.y, two.y) < tolerance);
-          CHECK(difference(one.dx, two.dx) < tolerance);
-          CHECK(difference(one.dweight, two.dweight) < tolerance);
-          CHECK(difference(one.dbias, two.dbias) < tolerance);
-          CHECK(difference(one.dw, two.dw) < tolerance);
+          CHECK(relative_distance(one.y, two.y) < tolerance);
+          CHECK(relative_distance(one.dx, two.dx) < tolerance);
+          CHECK(relative_distance(one.dweight, two.dweight) < tolerance);
+          CHECK(relative_distance(one.dbias, two.dbias) < tolerance);
+          CHECK(relative_distance(one.dw, two.dw) < tolerance);
           CHECK(one.running_mean.to<float>() == two.running_mean.to<float>());
           CHECK(one.running_var.to<float>() == two.running_var.to<float>());
-          CHECK(difference(one.moments.mean, two.moments.mean) < tolerance);
-          CHECK(difference(one.moments.variance, two.moments.variance) < tolerance);
+          CHECK(relative_distance(one.moments.mean, two.moments.mean) < tolerance);
+          CHECK(relative_distance(one.moments.variance, two.moments.variance) < tolerance);
         }
 }

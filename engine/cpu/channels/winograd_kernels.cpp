@@ -91,12 +91,7 @@ template <bool whole, class T>
 RIDE_INLINE void store_outputs(const float* m, int64_t step, const Geometry& g, const Corner& corner, int64_t filter,
                                int64_t count, const Work<T>& work) {
   V half[4][6];
-  RIDE_UNROLL for (int j = 0; j < 6; ++j) {
-    V d[6], o[4];
-    RIDE_UNROLL for (int i = 0; i < 6; ++i) d[i] = load(m + (6 * i + j) * step);
-    from_points(d, o);
-    RIDE_UNROLL for (int i = 0; i < 4; ++i) half[i][j] = o[i];
-  }
+  columns_from_points(m, step, half);
   const int64_t rows = g.rows - corner.row, columns = g.columns - corner.column;
   const V bias = load_channels<whole>(work.bias + filter, count);
   int64_t at = ((corner.image * g.rows + corner.row) * g.columns + corner.column) * g.filters + filter;

@@ -69,12 +69,7 @@ template <Finish finish, class T>
 RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& sums, int64_t line, int64_t rows,
                                int64_t columns) {
   V half[4][6];
-  RIDE_UNROLL for (int j = 0; j < 6; ++j) {
-    V d[6], o[4];
-    RIDE_UNROLL for (int i = 0; i < 6; ++i) d[i] = load(m + (6 * i + j) * product_step);
-    from_points(d, o);
-    RIDE_UNROLL for (int i = 0; i < 4; ++i) half[i][j] = o[i];
-  }
+  columns_from_points(m, product_step, half);
   V sum = sums.sum, squares = sums.squares;
   const auto put = [&](V v, int64_t at) {
     if constexpr (finish == Finish::epilogue) {

@@ -26,6 +26,16 @@ RIDE_INLINE void from_points(const V (&m)[6], V (&o)[4]) {
   o[3] = 8 * d + (b + m[5]);
 }
 
+// A^T M, down the columns of a tile's 36 products, which lie `step` floats apart: the rows are left to do.
+RIDE_INLINE void columns_from_points(const float* m, int64_t step, V (&half)[4][6]) {
+  RIDE_UNROLL for (int j = 0; j < 6; ++j) {
+    V d[6], o[4];
+    RIDE_UNROLL for (int i = 0; i < 6; ++i) d[i] = load(m + (6 * i + j) * step);
+    from_points(d, o);
+    RIDE_UNROLL for (int i = 0; i < 4; ++i) half[i][j] = o[i];
+  }
+}
+
 // A y: four gradients to six points.
 RIDE_INLINE void gradient_to_points(const V (&y)[4], V (&o)[6]) {
   const V a = y[0] + y[2], b = y[1] + y[3], c = 4 * y[2] + y[0], d = 8 * y[3] + 2 * y[1];
