@@ -1,5 +1,6 @@
 #include "engine/core/allocator.h"
 
+#include <fmt/ranges.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -13,12 +14,16 @@ namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 
-void* system_allocate(std::size_t bytes) {
-  if (bytes < huge_page) return std::aligned_alloc(64, bytes);
-  void* pointer = std::aligned_alloc(huge_page, bytes);
-  if (pointer) madvise(pointer, bytes, MADV_HUGEPAGE);  // advice only: a kernel without huge pages ignores it
-  return pointer;
-}
+class HostBlocks : public BlockSource {
+ public:
+  void* allocate(std::size_t bytes) override {
+    if (bytes < huge_page) return std::aligned_alloc(64, bytes);
+    void* pointer = std::aligned_alloc(huge_page, bytes);
+    if (pointer) madvise(pointer, bytes, MADV_HUGEPAGE);  // advice only: a kernel without huge pages ignores it
+    return pointer;
+  }
+  void release(void* block) override { std::free(block); }
+};
 
 double mib(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
@@ -31,6 +36,11 @@ std::size_t CachingAllocator::rounded(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+CachingAllocator::CachingAllocator() : CachingAllocator("the system", std::make_unique<HostBlocks>()) {}
+
+CachingAllocator::CachingAllocator(std::string where, std::unique_ptr<BlockSource> source)
+    : where_(std::move(where)), source_(std::move(source)) {}
+
 CachingAllocator::~CachingAllocator() { empty_cache_locked(); }
 
 void* CachingAllocator::allocate(std::size_t bytes) {
@@ -41,35 +51,52 @@ void* CachingAllocator::allocate(std::size_t bytes) {
     pointer = found->second.back();
     found->second.pop_back();
   } else {
-    if (limit_ && stats_.reserved + size > limit_) empty_cache_locked();
-    check(!limit_ || stats_.reserved + size <= limit_, "allocator",
-          "{:.1f} MiB asked, {:.1f} MiB in use, limit {:.1f} MiB: lower the batch size or raise the limit", mib(size),
-          mib(stats_.allocated), mib(limit_));
-    pointer = system_allocate(size);
-    if (!pointer) {
-      empty_cache_locked();
-      pointer = system_allocate(size);
-    }
-    check(pointer != nullptr, "allocator", "the system has no {:.1f} MiB left, {:.1f} MiB in use: lower the batch size",
-          mib(size), mib(stats_.allocated));
-    stats_.reserved += size;
-    ++stats_.system_allocations;
+    pointer = reserve(size);
   }
+  ++live_[size];
   stats_.allocated += size;
   stats_.peak_allocated = std::max(stats_.peak_allocated, stats_.allocated);
   return pointer;
+}
+
+// A new block from the source, which gets the cache back where it or the limit would not allow it otherwise.
+void* CachingAllocator::reserve(std::size_t size) {
+  if (limit_ && stats_.reserved + size > limit_) empty_cache_locked();
+  check(!limit_ || stats_.reserved + size <= limit_, "allocator",
+        "{:.1f} MiB asked, {:.1f} MiB in use{}, limit {:.1f} MiB: lower the batch size or raise the limit", mib(size),
+        mib(stats_.allocated), largest_blocks(), mib(limit_));
+  void* pointer = source_->allocate(size);
+  if (!pointer) {
+    empty_cache_locked();
+    pointer = source_->allocate(size);
+  }
+  check(pointer != nullptr, "allocator", "{} has no {:.1f} MiB left, {:.1f} MiB in use{}: lower the batch size", where_,
+        mib(size), mib(stats_.allocated), largest_blocks());
+  stats_.reserved += size;
+  ++stats_.system_allocations;
+  return pointer;
+}
+
+// " (largest: 3 x 512.0, 1 x 128.0 MiB)"
+std::string CachingAllocator::largest_blocks() const {
+  constexpr int shown = 4;
+  std::vector<std::string> parts;
+  for (auto at = live_.rbegin(); at != live_.rend() && parts.size() < shown; ++at)
+    if (at->second) parts.push_back(fmt::format("{} x {:.1f}", at->second, mib(at->first)));
+  return parts.empty() ? "" : fmt::format(" (largest: {} MiB)", fmt::join(parts, ", "));
 }
 
 void CachingAllocator::release(void* pointer, std::size_t bytes) {
   const std::size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
   free_[size].push_back(pointer);
+  --live_[size];
   stats_.allocated -= size;
 }
 
 void CachingAllocator::empty_cache_locked() {
   for (auto& [size, blocks] : free_) {
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) source_->release(block);
     stats_.reserved -= size * blocks.size();
     blocks.clear();
   }

@@ -30,34 +30,4 @@ std::size_t size_of(DType dtype) {
 
 bool is_floating(DType dtype) { return dtype <= DType::f64; }
 
-// Re-biases the exponent by (127 - 15); values below the normal range are rounded by a float addition whose
-// exponent places the last kept bit at the half's subnormal spacing (2^-24).
-float16::float16(float value) {
-  const uint32_t u = std::bit_cast<uint32_t>(value);
-  const uint16_t sign = static_cast<uint16_t>((u >> 16) & 0x8000u);
-  const uint32_t magnitude = u & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) {
-    bits = sign | 0x7e00u;
-  } else if (magnitude >= 0x477ff000u) {  // rounds to 65520 or more: infinity
-    bits = sign | 0x7c00u;
-  } else if (magnitude < 0x38800000u) {  // below 2^-14: subnormal
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    bits = sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) - 0x3f000000u);
-  } else {
-    const uint32_t rounded = magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u);
-    bits = sign | static_cast<uint16_t>(rounded >> 13);
-  }
-}
-
-float16::operator float() const {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
-  const uint32_t magnitude = bits & 0x7fffu;
-  if (magnitude >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-  if (magnitude < 0x400u) {
-    const float value = static_cast<float>(magnitude) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  return std::bit_cast<float>(sign | ((magnitude << 13) + 0x38000000u));
-}
-
 }  // namespace engine

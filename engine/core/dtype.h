@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/core/error.h"
+#include "engine/core/host_device.h"
 
 namespace engine {
 
@@ -20,21 +21,59 @@ bool is_floating(DType dtype);
 struct bfloat16 {
   uint16_t bits = 0;
   bfloat16() = default;
-  bfloat16(float value) {
+  ENGINE_HD bfloat16(float value) {
+#if defined(__CUDA_ARCH__)
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+#else
     const uint32_t u = std::bit_cast<uint32_t>(value);
     bits = (u & 0x7fffffffu) > 0x7f800000u ? static_cast<uint16_t>((u >> 16) | 0x40u)
                                            : static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+#endif
   }
-  operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  ENGINE_HD operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
 
 // IEEE half precision with round to nearest even, subnormals included.
 struct float16 {
   uint16_t bits = 0;
   float16() = default;
-  float16(float value);
-  operator float() const;
+  ENGINE_HD float16(float value);
+  ENGINE_HD operator float() const;
 };
+
+// Re-biases the exponent by (127 - 15); values below the normal range are rounded by a float addition whose
+// exponent places the last kept bit at the half's subnormal spacing (2^-24).
+ENGINE_HD inline float16::float16(float value) {
+#if defined(__CUDA_ARCH__)
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+#else
+  const uint32_t u = std::bit_cast<uint32_t>(value);
+  const uint16_t sign = static_cast<uint16_t>((u >> 16) & 0x8000u);
+  const uint32_t magnitude = u & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    bits = sign | 0x7e00u;
+  } else if (magnitude >= 0x477ff000u) {  // rounds to 65520 or more: infinity
+    bits = sign | 0x7c00u;
+  } else if (magnitude < 0x38800000u) {  // below 2^-14: subnormal
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    bits = sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) - 0x3f000000u);
+  } else {
+    const uint32_t rounded = magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u);
+    bits = sign | static_cast<uint16_t>(rounded >> 13);
+  }
+#endif
+}
+
+ENGINE_HD inline float16::operator float() const {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
+  const uint32_t magnitude = bits & 0x7fffu;
+  if (magnitude >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
+  if (magnitude < 0x400u) {
+    const float value = static_cast<float>(magnitude) * 0x1p-24f;
+    return sign ? -value : value;
+  }
+  return std::bit_cast<float>(sign | ((magnitude << 13) + 0x38000000u));
+}
 
 template <class T>
 struct TypeTag {

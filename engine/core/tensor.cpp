@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/core/device_memory.h"
+
 namespace engine {
 namespace {
 
@@ -54,11 +56,23 @@ Tensor Tensor::empty(const Shape& shape, TensorOptions options) {
 
 Tensor Tensor::zeros(const Shape& shape, TensorOptions options) {
   Tensor t = empty(shape, options);
-  if (t.numel()) std::memset(t.raw(), 0, t.impl_->storage->bytes());
+  const std::size_t bytes = t.storage().bytes();
+  if (!bytes) return t;
+  const std::byte zero{0};
+  if (options.device.type == DeviceType::cpu)
+    std::memset(t.raw(), 0, bytes);
+  else
+    memory_of(options.device).fill(t.raw(), &zero, 1, bytes, options.device.index);
   return t;
 }
 
 Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
+  if (options.device.type != DeviceType::cpu) {
+    Tensor t = empty(shape, options);
+    const Tensor element = full({}, value, {.dtype = options.dtype});
+    memory_of(options.device).fill(t.raw(), element.raw(), size_of(options.dtype), t.numel(), options.device.index);
+    return t;
+  }
   const bool lanes = options.format == MemoryFormat::batch_lanes;
   Tensor t = lanes ? zeros(shape, options) : empty(shape, options);
   dispatch_all(options.dtype, [&](auto tag) {
@@ -73,7 +87,9 @@ Tensor Tensor::full(const Shape& shape, double value, TensorOptions options) {
   return t;
 }
 
-Tensor Tensor::scalar(double value, DType dtype) { return full({}, value, {.dtype = dtype}); }
+Tensor Tensor::scalar(double value, DType dtype, Device device) {
+  return full({}, value, {.dtype = dtype, .device = device});
+}
 
 Tensor Tensor::arange(int64_t n) {
   Tensor t = empty({n}, {.dtype = DType::i64});
@@ -105,6 +121,7 @@ MemoryFormat Tensor::format() const {
 
 double Tensor::item() const {
   check(defined() && numel() == 1, "item", "needs exactly one element, shape is {}", defined() ? shape() : Shape{0});
+  if (device().type != DeviceType::cpu) return to(Device{}).item();
   return dispatch_all(dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     return static_cast<double>(static_cast<Compute<T>>(*data<T>()));
@@ -113,6 +130,7 @@ double Tensor::item() const {
 
 template <class T>
 std::vector<T> Tensor::to() const {
+  if (device().type != DeviceType::cpu) return to(Device{}).to<T>();
   std::vector<T> out;
   out.reserve(numel());
   dispatch_all(dtype(), [&](auto tag) {
@@ -146,6 +164,32 @@ Tensor Tensor::detach() const {
   return same;
 }
 
+// The elements between the first and the last in memory are copied as they lie.
+Tensor Tensor::to(Device device) const {
+  if (this->device() == device) return *this;
+  check(!impl_->batch_lanes, "to", "{} can't leave the CPU: contiguous() first", str());
+  int64_t span = numel() > 0 ? 1 : 0;
+  for (int axis = 0; numel() > 0 && axis < rank(); ++axis) span += (shape()[axis] - 1) * strides()[axis];
+  const std::size_t bytes = static_cast<std::size_t>(span) * size_of(dtype());
+  Tensor copy = empty({span}, {.dtype = dtype(), .device = device}).as_strided(shape(), strides());
+  if (!bytes) return copy;
+  if (device.type == DeviceType::cpu) {
+    memory_of(this->device()).copy_to_host(copy.raw(), raw(), bytes, this->device().index);
+  } else {
+    const Tensor host = to(Device{});  // from one device to another through the host
+    memory_of(device).copy_from_host(copy.raw(), host.raw(), bytes, device.index);
+  }
+  return copy;
+}
+
+void Tensor::set_data(const Tensor& other) const {
+  check(other.shape() == shape() && other.dtype() == dtype(), "set_data", "{} can't take the place of {}", other.str(),
+        str());
+  std::shared_ptr<AutogradMeta> autograd = impl_->autograd;
+  *impl_ = *other.impl_;
+  impl_->autograd = std::move(autograd);
+}
+
 Tensor Tensor::groups() const {
   check(impl_->batch_lanes, "groups", "only a batch_lanes tensor lies in groups, this is {}", str());
   Tensor memory = detach();
@@ -173,6 +217,10 @@ std::string Tensor::str() const {
 
 void Tensor::wrong_type(DType asked) const {
   fail("tensor", "holds {}, asked for {} elements: cast first", name(dtype()), name(asked));
+}
+
+void Tensor::not_on_host() const {
+  fail("tensor", "{} is not in the host's memory: to(Device{{}}) gives a tensor that is", str());
 }
 
 void Tensor::no_strides() const { fail("tensor", "{} has no strides: contiguous() gives a tensor that has", str()); }

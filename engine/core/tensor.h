@@ -29,7 +29,7 @@ class Tensor {
   static Tensor empty(const Shape& shape, TensorOptions options = {});
   static Tensor zeros(const Shape& shape, TensorOptions options = {});
   static Tensor full(const Shape& shape, double value, TensorOptions options = {});
-  static Tensor scalar(double value, DType dtype = DType::f32);
+  static Tensor scalar(double value, DType dtype = DType::f32, Device device = {});
   static Tensor arange(int64_t n);  // (n,) i64: 0, 1, ..., n-1
   // Copies `values` (row-major) into a new tensor of T's dtype.
   template <class T>
@@ -58,13 +58,16 @@ class Tensor {
   MemoryFormat format() const;
 
   // --- its elements ---------------------------------------------------------------------------------------------
-  // Pointer to the first element in memory; throws when T is not the dtype.
+  // Pointer to the first element in memory; throws when T is not the dtype or the memory is not the host's.
   template <class T>
   T* data() const {
     if (dtype_of<T> != impl_->dtype) wrong_type(dtype_of<T>);
+    if (device().type != DeviceType::cpu) not_on_host();
     return reinterpret_cast<T*>(raw());
   }
+  // The same on any device, of any type.
   std::byte* raw() const { return impl_->storage->data() + impl_->offset * size_of(impl_->dtype); }
+  const Storage& storage() const { return *impl_->storage; }
   double item() const;  // the value of a tensor with one element
   template <class T>
   std::vector<T> to() const;  // all elements in row-major order, converted to T
@@ -77,6 +80,12 @@ class Tensor {
   Tensor as_strided(const Shape& shape, const Strides& strides, int64_t offset = 0) const;
   // The same elements without history.
   Tensor detach() const;
+  // The same elements on another device, strides included; this tensor where it lives there already. Not recorded by
+  // autograd (engine/ops/shape_ops.h has an op that is). Throws for batch_lanes, which is the CPU's alone.
+  Tensor to(Device device) const;
+  // Makes this tensor, every copy of its handle included, stand for `other`'s memory: how a module moves between
+  // devices. Same shape and dtype.
+  void set_data(const Tensor& other) const;
   // A batch_lanes tensor's memory as what it is, a contiguous (ceil(N/16), C, H, W, 16); not recorded by autograd. Who
   // writes through it keeps the lanes of images that don't exist zero.
   Tensor groups() const;
@@ -107,6 +116,7 @@ class Tensor {
     std::shared_ptr<AutogradMeta> autograd;
   };
   [[noreturn]] void wrong_type(DType asked) const;
+  [[noreturn]] void not_on_host() const;
   [[noreturn]] void no_strides() const;
 
   std::shared_ptr<Impl> impl_;

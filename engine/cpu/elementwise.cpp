@@ -31,26 +31,6 @@ struct InFormatOf {
   }
 };
 
-// Calls f with the functor of a unary op in compute type C.
-template <class C, class F>
-void with_functor(Unary u, F&& f) {
-  using namespace functors;
-  const C a = static_cast<C>(u.a), b = static_cast<C>(u.b);
-  switch (u.op) {
-    case UnaryOp::relu: return f(Relu<C>{});
-    case UnaryOp::sigmoid: return f(Sigmoid<C>{});
-    case UnaryOp::tanh: return f(Tanh<C>{});
-    case UnaryOp::exp: return f(Exp<C>{});
-    case UnaryOp::log: return f(Log<C>{});
-    case UnaryOp::sqrt: return f(Sqrt<C>{});
-    case UnaryOp::abs: return f(Abs<C>{});
-    case UnaryOp::softplus: return f(Softplus<C>{});
-    case UnaryOp::pow: return f(Pow<C>{a});
-    case UnaryOp::clamp: return f(Clamp<C>{a, b});
-    case UnaryOp::affine: return f(Affine<C>{a, b});
-  }
-}
-
 void unary(Unary u, const Tensor& x, const Tensor& y) {
   if (lanes::any_in_lanes(x, y)) {
     const InFormatOf in{y};
@@ -64,7 +44,7 @@ void unary(Unary u, const Tensor& x, const Tensor& y) {
     using C = Compute<T>;
     const T* px = x.data<T>();
     T* py = y.data<T>();
-    with_functor<C>(u, [&](auto f) {
+    functors::with_unary<C>(u, [&](auto f) {
       run_parallel(loop, [&](int64_t n, auto at, auto step) {
         if (step[0] == 1 && step[1] == 1)
           for (int64_t i = 0; i < n; ++i) py[at[1] + i] = static_cast<T>(f.forward(static_cast<C>(px[at[0] + i])));
@@ -89,7 +69,7 @@ void unary_backward(Unary u, const Tensor& x, const Tensor& y, const Tensor& dy,
     using C = Compute<T>;
     const T *px = x.data<T>(), *py = y.data<T>(), *pdy = dy.data<T>();
     T* pdx = dx.data<T>();
-    with_functor<C>(u, [&](auto f) {
+    functors::with_unary<C>(u, [&](auto f) {
       run_parallel(loop, [&](int64_t n, auto at, auto step) {
         for (int64_t i = 0; i < n; ++i)
           pdx[at[3] + i * step[3]] = static_cast<T>(f.backward(static_cast<C>(px[at[0] + i * step[0]]),

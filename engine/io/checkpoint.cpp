@@ -104,7 +104,7 @@ void load_state(const StateDict& from, const StateDict& into, const LoadOptions&
                               engine::name(tensor.dtype()));
   }
   check(problems.empty(), "load_state", "{} doesn't fit this model, nothing was loaded:{}", options.source, problems);
-  for (const auto& [name, tensor] : into) copy_into(*given.at(name), tensor);
+  for (const auto& [name, tensor] : into) copy_into(given.at(name)->to(tensor.device()), tensor);
 }
 
 }  // namespace engine

@@ -3,11 +3,8 @@
 #pragma once
 #include <cmath>
 
-#if defined(__CUDACC__)
-#define ENGINE_HD __host__ __device__
-#else
-#define ENGINE_HD
-#endif
+#include "engine/core/host_device.h"
+#include "engine/kernels/elementwise.h"
 
 namespace engine::functors {
 
@@ -71,6 +68,25 @@ struct Affine {  // a x + b
   ENGINE_HD T forward(T x) const { return a * x + b; }
   ENGINE_HD T backward(T, T, T dy) const { return a * dy; }
 };
+
+// Calls f with the functor of a unary op in compute type T.
+template <class T, class F>
+void with_unary(Unary u, F&& f) {
+  const T a = static_cast<T>(u.a), b = static_cast<T>(u.b);
+  switch (u.op) {
+    case UnaryOp::relu: return f(Relu<T>{});
+    case UnaryOp::sigmoid: return f(Sigmoid<T>{});
+    case UnaryOp::tanh: return f(Tanh<T>{});
+    case UnaryOp::exp: return f(Exp<T>{});
+    case UnaryOp::log: return f(Log<T>{});
+    case UnaryOp::sqrt: return f(Sqrt<T>{});
+    case UnaryOp::abs: return f(Abs<T>{});
+    case UnaryOp::softplus: return f(Softplus<T>{});
+    case UnaryOp::pow: return f(Pow<T>{a});
+    case UnaryOp::clamp: return f(Clamp<T>{a, b});
+    case UnaryOp::affine: return f(Affine<T>{a, b});
+  }
+}
 
 template <class T>
 struct Add {

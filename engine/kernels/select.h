@@ -1,5 +1,8 @@
 // The kernel tables of a device. select.cpp is the one file that knows which back ends this build has.
 #pragma once
+#include <string>
+#include <string_view>
+
 #include "engine/kernels/conv.h"
 #include "engine/kernels/elementwise.h"
 #include "engine/kernels/index.h"
@@ -23,6 +26,14 @@ struct KernelTable {
   OptimKernels optim;
   PeakKernels peak;
 };
+
+// "cpu", "cuda" (its first device), "cuda:<index>", or "auto": the first CUDA device where there is one, else the CPU.
+// Tensors can be made on a device once it was opened. Throws Error that says what is missing for the device: the back
+// end in this build, the driver, a library, the device itself.
+Device open_device(std::string_view name);
+
+// "NVIDIA H100 80GB HBM3, 79.2 GiB, driver ...": for the record of a run; "cpu" for the CPU.
+std::string describe(Device device);
 
 // Throws when this build has no back end for the device.
 const KernelTable& kernels(Device device);

@@ -1,8 +1,28 @@
-// One entry of a kernel table: a function a back end may fill. Calling an empty one gives one uniform error.
+// One entry of a kernel table: a function a back end may fill. Calling an empty one gives one uniform error, tensors on
+// different devices another.
 #pragma once
-#include "engine/core/error.h"
+#include "engine/core/tensor.h"
 
 namespace engine {
+
+// Checks that the tensors of one call live on one device.
+class OneDevice {
+ public:
+  explicit OneDevice(const char* op) : op_(op) {}
+  void operator()(const Tensor& x) {
+    if (!x.defined()) return;
+    if (!first_)
+      first_ = &x;
+    else if (x.device() != first_->device()) [[unlikely]]
+      fail(op_, "tensors live on {} and {}: move one with to(device)", name(first_->device()), name(x.device()));
+  }
+  template <class Other>
+  void operator()(const Other&) {}
+
+ private:
+  const char* op_;
+  const Tensor* first_ = nullptr;
+};
 
 template <class Signature>
 class Slot;
@@ -18,6 +38,8 @@ class Slot<Result(Args...)> {
   Result operator()(Args... args) const {
     if (!function_) [[unlikely]]
       fail(name_, "this device has no kernel for it yet: move the tensors to the cpu for this op");
+    OneDevice same(name_);
+    (same(args), ...);
     return function_(args...);
   }
   const char* name() const { return name_; }

@@ -56,6 +56,13 @@ StateDict Module::state_dict() const {
   return out;
 }
 
+void Module::to(Device device) {
+  for (const auto& [name, tensor] : state_dict()) {
+    tensor.set_data(tensor.to(device));
+    tensor.set_grad({});
+  }
+}
+
 std::vector<Tensor> Module::parameters() const {
   std::vector<Tensor> out;
   for (auto& [name, tensor] : named_parameters()) out.push_back(tensor);

@@ -32,6 +32,9 @@ class Module {
   // This module under the name "" and everything below it, parents before children.
   std::vector<std::pair<std::string, const Module*>> named_modules() const;
 
+  // Moves parameters and buffers, their gradients dropped. An optimizer is made after it.
+  void to(Device device);
+
   // --- modes ----------------------------------------------------------------------------------------------------
   // Training mode (batch statistics in batch norm, ...) for this module and all below, frozen ones excepted.
   void train(bool on = true);

@@ -206,6 +206,13 @@ Tensor cast(const Tensor& x, DType dtype) {
   return record("cast", y, {x}, [from = x.dtype()](const Tensor& dy, Needs) -> Gradients { return {cast(dy, from)}; });
 }
 
+Tensor to(const Tensor& x, Device device) {
+  if (x.device() == device) return x;
+  profile::Scope scope("to device");
+  return record("to", x.to(device), {x},
+                [from = x.device()](const Tensor& dy, Needs) -> Gradients { return {to(dy, from)}; });
+}
+
 void copy_into(const Tensor& x, const Tensor& y) {
   check(x.shape() == y.shape(), "copy_into", "shapes differ: {} into {}", x.shape(), y.shape());
   kernels(x).elementwise.copy(x, y);

@@ -37,7 +37,10 @@ Tensor contiguous(const Tensor& x, MemoryFormat format = MemoryFormat::contiguou
 Tensor clone(const Tensor& x);
 Tensor cast(const Tensor& x, DType dtype);  // x itself when it has that dtype
 
-// y = x (same shape; dtype and layout may differ), without recording: for filling existing tensors.
+// The same elements on another device; x itself where it lives there.
+Tensor to(const Tensor& x, Device device);
+
+// y = x (same shape and device; dtype and layout may differ), without recording: for filling existing tensors.
 void copy_into(const Tensor& x, const Tensor& y);
 
 }  // namespace engine

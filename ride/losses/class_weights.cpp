@@ -63,12 +63,11 @@ std::vector<double> diversity_temperatures(const ClassCounts& counts, const Temp
 
 DeferredWeights::DeferredWeights(const ClassCounts& counts, const Options& options)
     : reweight_epoch_(options.reweight_epoch) {
-  weights_ =
-      engine::Tensor::from(effective_number_weights(counts, options.beta), {static_cast<int64_t>(counts.size())});
+  weights_ = Constant(effective_number_weights(counts, options.beta));
 }
 
-engine::Tensor DeferredWeights::weights(engine::DType dtype) const {
-  return active() ? engine::cast(weights_, dtype) : engine::Tensor{};
+engine::Tensor DeferredWeights::weights(const engine::Tensor& like) const {
+  return active() ? weights_.as(like) : engine::Tensor{};
 }
 
 }  // namespace ride

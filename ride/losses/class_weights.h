@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
+#include "ride/losses/constant.h"
 #include "ride/variant.h"
 
 namespace ride {
@@ -42,10 +43,11 @@ class DeferredWeights {
   void set_epoch(int epoch) { epoch_ = epoch; }  // 1-based
   bool active() const { return reweight_epoch_.has_value() && epoch_ > *reweight_epoch_; }
   // (C) class weights while active, an undefined tensor (no weights) before.
-  engine::Tensor weights(engine::DType dtype) const;
+  // In the type and on the device of `like`.
+  engine::Tensor weights(const engine::Tensor& like) const;
 
  private:
-  engine::Tensor weights_;  // (C) f64
+  Constant weights_;  // (C)
   std::optional<int> reweight_epoch_;
   int epoch_ = 1;
 };

@@ -19,7 +19,7 @@ CrossEntropyLoss::CrossEntropyLoss(const ClassCounts& counts, const CrossEntropy
 
 Tensor CrossEntropyLoss::operator()(const Tensor& logits, const Tensor& labels) const {
   return engine::cross_entropy(logits, labels,
-                               {.weight = weights_.weights(logits.dtype()), .label_smoothing = label_smoothing_});
+                               {.weight = weights_.weights(logits), .label_smoothing = label_smoothing_});
 }
 
 FocalLoss::FocalLoss(const ClassCounts& counts, const FocalOptions& options)
@@ -29,8 +29,8 @@ FocalLoss::FocalLoss(const ClassCounts& counts, const FocalOptions& options)
 
 // c = w_y CE(z, y);   L = 1/N sum (1 - e^-c)^gamma c
 Tensor FocalLoss::operator()(const Tensor& logits, const Tensor& labels) const {
-  const Tensor c = engine::cross_entropy(
-      logits, labels, {.weight = weights_.weights(logits.dtype()), .reduction = engine::Reduction::none});
+  const Tensor c =
+      engine::cross_entropy(logits, labels, {.weight = weights_.weights(logits), .reduction = engine::Reduction::none});
   if (gamma_ == 0) return engine::mean(c);
   // c = 0 (a certain prediction) would make the power's derivative infinite for gamma < 1.
   const Tensor doubt = engine::clamp(1 - engine::exp(-c), {.min = 1e-12});
@@ -40,18 +40,19 @@ Tensor FocalLoss::operator()(const Tensor& logits, const Tensor& labels) const {
 LdamLoss::LdamLoss(const ClassCounts& counts, const LdamOptions& options) : weights_(counts, options.reweighting) {
   engine::check(options.max_margin >= 0, "ldam", "max_margin is {}, expected >= 0", options.max_margin);
   engine::check(options.scale > 0, "ldam", "scale is {}, expected > 0", options.scale);
-  margins_ =
-      options.scale * Tensor::from(ldam_margins(counts, options.max_margin), {static_cast<int64_t>(counts.size())});
+  std::vector<double> margins = ldam_margins(counts, options.max_margin);
+  for (double& margin : margins) margin *= options.scale;
+  margins_ = Constant(margins);
 }
 
 // z'_c = z_c - s m_y [c = y];   L = CE(z', y)
 Tensor LdamLoss::operator()(const Tensor& logits, const Tensor& labels) const {
-  engine::check(logits.rank() == 2 && logits.size(1) == margins_.size(0), "ldam", "logits must be (N, {}), got {}",
-                margins_.size(0), logits.shape());
-  const Tensor margin = engine::index_select(engine::cast(margins_, logits.dtype()), 0, labels);  // (N)
-  const Tensor shift = engine::scatter(Tensor::zeros(logits.shape(), {.dtype = logits.dtype()}), {.axis = 1},
-                                       engine::unsqueeze(labels, 1), engine::unsqueeze(margin, 1));
-  return engine::cross_entropy(logits - shift, labels, {.weight = weights_.weights(logits.dtype())});
+  engine::check(logits.rank() == 2 && logits.size(1) == margins_.size(), "ldam", "logits must be (N, {}), got {}",
+                margins_.size(), logits.shape());
+  const Tensor margin = engine::index_select(margins_.as(logits), 0, labels);  // (N)
+  const Tensor zeros = Tensor::zeros(logits.shape(), {.dtype = logits.dtype(), .device = logits.device()});
+  const Tensor shift = engine::scatter(zeros, {.axis = 1}, engine::unsqueeze(labels, 1), engine::unsqueeze(margin, 1));
+  return engine::cross_entropy(logits - shift, labels, {.weight = weights_.weights(logits)});
 }
 
 }  // namespace ride

@@ -63,7 +63,7 @@ class LdamLoss : public ClassificationLoss {
 
  private:
   DeferredWeights weights_;
-  engine::Tensor margins_;  // (C) f64: s m_i
+  Constant margins_;  // (C): s m_i
 };
 
 }  // namespace ride

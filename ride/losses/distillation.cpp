@@ -15,7 +15,7 @@ LossValue distill(const LossValue& ride, const ExpertLogits& expert_logits, cons
                 teacher_logits.shape(), expert_logits[0].shape());
   engine::check(options.temperature > 0, "distill", "temperature is {}, expected > 0", options.temperature);
   const double n = static_cast<double>(expert_logits.size());
-  const Tensor temperature = Tensor::scalar(options.temperature, teacher_logits.dtype());
+  const Tensor temperature = Tensor::scalar(options.temperature, teacher_logits.dtype(), teacher_logits.device());
   const double scale = options.weight * options.temperature * options.temperature;
 
   Tensor distillation;

@@ -1,5 +1,8 @@
 #include "ride/losses/ride_loss.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "engine/core/error.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/index.h"
@@ -14,12 +17,13 @@ using engine::Tensor;
 
 RideLoss::RideLoss(std::unique_ptr<ClassificationLoss> classification, const ClassCounts& counts,
                    const RideLossOptions& options)
-    : classification_(std::move(classification)), options_(options) {
+    : classification_(std::move(classification)),
+      options_(options),
+      early_(std::vector<double>(counts.size(), options.eta)),
+      late_(diversity_temperatures(counts, {.variant = options.variant, .eta = options.eta, .gamma = options.gamma})) {
   engine::check(classification_ != nullptr, "ride_loss", "needs a classification loss");
   engine::check(options.individual != 0 || options.collaborative != 0, "ride_loss",
                 "individual and collaborative are both 0: nothing would learn the labels");
-  late_temperatures_ =
-      diversity_temperatures(counts, {.variant = options.variant, .eta = options.eta, .gamma = options.gamma});
 }
 
 void RideLoss::set_epoch(int epoch) {
@@ -27,17 +31,19 @@ void RideLoss::set_epoch(int epoch) {
   classification_->set_epoch(epoch);
 }
 
-Tensor RideLoss::temperatures(engine::DType dtype) const {
-  const engine::Shape classes{static_cast<int64_t>(late_temperatures_.size())};
-  const bool late = options_.reweight_epoch.has_value() && epoch_ > *options_.reweight_epoch;
-  return late ? engine::cast(Tensor::from(late_temperatures_, classes), dtype)
-              : Tensor::full(classes, options_.eta, {.dtype = dtype});
+RideLoss::Temperatures::Temperatures(const std::vector<double>& values)
+    : values(values),
+      mean(std::accumulate(values.begin(), values.end(), 0.0) /
+           static_cast<double>(std::max<std::size_t>(values.size(), 1))) {}
+
+const RideLoss::Temperatures& RideLoss::temperatures() const {
+  return options_.reweight_epoch.has_value() && epoch_ > *options_.reweight_epoch ? late_ : early_;
 }
 
 // mean(T)^2 sum_e KL(p(zbar, T) || p_e(T))
 Tensor RideLoss::diversity_reference(const ExpertLogits& expert_logits, const Tensor& mean) const {
-  const Tensor temperature = temperatures(mean.dtype());
-  const double average = engine::mean(temperature).item();
+  const Tensor temperature = temperatures().values.as(mean);
+  const double average = temperatures().mean;
   Tensor sum = softened_kl(mean, expert_logits[0], temperature);
   for (std::size_t e = 1; e < expert_logits.size(); ++e) sum = sum + softened_kl(mean, expert_logits[e], temperature);
   return sum * (average * average);
@@ -47,7 +53,7 @@ Tensor RideLoss::diversity_reference(const ExpertLogits& expert_logits, const Te
 Tensor RideLoss::diversity_paper(const ExpertLogits& expert_logits, const Tensor& labels) const {
   const double n = static_cast<double>(expert_logits.size());
   const Tensor temperature =
-      engine::unsqueeze(engine::index_select(temperatures(expert_logits[0].dtype()), 0, labels), 1);  // (N, 1)
+      engine::unsqueeze(engine::index_select(temperatures().values.as(expert_logits[0]), 0, labels), 1);  // (N, 1)
   std::vector<Tensor> log_p;
   for (const Tensor& logits : expert_logits) log_p.push_back(engine::log_softmax(logits / temperature, 1));
   Tensor log_sum = log_p[0];
@@ -62,8 +68,8 @@ Tensor RideLoss::diversity_paper(const ExpertLogits& expert_logits, const Tensor
 
 LossValue RideLoss::operator()(const ExpertLogits& expert_logits, const Tensor& labels) const {
   check_expert_logits(expert_logits, "ride_loss");
-  engine::check(expert_logits[0].size(1) == static_cast<int64_t>(late_temperatures_.size()), "ride_loss",
-                "logits have {} classes, the class counts {}", expert_logits[0].size(1), late_temperatures_.size());
+  engine::check(expert_logits[0].size(1) == late_.values.size(), "ride_loss",
+                "logits have {} classes, the class counts {}", expert_logits[0].size(1), late_.values.size());
   const double n = static_cast<double>(expert_logits.size());
   const bool reference = options_.variant == Variant::reference;
 

@@ -49,13 +49,19 @@ class RideLoss {
   const RideLossOptions& options() const { return options_; }
 
  private:
-  engine::Tensor temperatures(engine::DType dtype) const;  // (C)
+  // (C) diversity temperatures of this epoch, with their mean.
+  struct Temperatures {
+    explicit Temperatures(const std::vector<double>& values);
+    Constant values;
+    double mean;
+  };
+  const Temperatures& temperatures() const;
   engine::Tensor diversity_reference(const ExpertLogits& expert_logits, const engine::Tensor& mean) const;
   engine::Tensor diversity_paper(const ExpertLogits& expert_logits, const engine::Tensor& labels) const;
 
   std::unique_ptr<ClassificationLoss> classification_;
   RideLossOptions options_;
-  std::vector<double> late_temperatures_;  // eq. 3
+  Temperatures early_, late_;  // eta for every class; eq. 3
   int epoch_ = 1;
 };
 

@@ -12,8 +12,8 @@ namespace {
 
 using engine::Tensor;
 
-Tensor index_tensor(const std::vector<int64_t>& index) {
-  return Tensor::from(index, {static_cast<int64_t>(index.size())});
+Tensor index_on(engine::Device device, const std::vector<int64_t>& index) {
+  return Tensor::from(index, {static_cast<int64_t>(index.size())}).to(device);
 }
 
 // Answers of samples in the order in which they stop, put back into the order of the batch at the end.
@@ -32,7 +32,8 @@ struct Stopped {
   CascadeResult in_batch_order() const {
     std::vector<int64_t> position(samples.size());
     for (std::size_t i = 0; i < samples.size(); ++i) position[samples[i]] = static_cast<int64_t>(i);
-    return {engine::index_select(engine::concat(logits, 0), 0, index_tensor(position)), index_tensor(experts_used)};
+    return {engine::index_select(engine::concat(logits, 0), 0, index_on(logits[0].device(), position)),
+            index_on({}, experts_used)};
   }
 };
 
@@ -82,9 +83,10 @@ CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& ass
     const bool reference = options.variant == Variant::reference;
     const Decision decision = decide(assignment(next - 1, features, reference ? mean : own), options);
     if (!decision.stop.empty()) {
-      stopped.add(engine::index_select(mean, 0, index_tensor(decision.stop)), rows_of(alive, decision.stop), next);
+      stopped.add(engine::index_select(mean, 0, index_on(mean.device(), decision.stop)), rows_of(alive, decision.stop),
+                  next);
       if (decision.on.empty()) return stopped.in_batch_order();
-      const Tensor on = index_tensor(decision.on);
+      const Tensor on = index_on(sum.device(), decision.on);
       shared = engine::index_select(shared, 0, on);
       sum = engine::index_select(sum, 0, on);
       alive = rows_of(alive, decision.on);

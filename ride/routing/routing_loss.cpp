@@ -34,7 +34,7 @@ Tensor routing_loss(const std::vector<Tensor>& heads, const ExpertLogits& expert
   engine::check(!heads.empty() && heads.size() + 1 == expert_logits.size(), "routing_loss",
                 "{} heads for {} experts, expected one fewer than experts", heads.size(), expert_logits.size());
   const std::vector<Tensor> targets = routing_targets(expert_logits, labels, options.variant);
-  const Tensor pos_weight = Tensor::scalar(options.pos_weight, heads[0].dtype());
+  const Tensor pos_weight = Tensor::scalar(options.pos_weight, heads[0].dtype(), heads[0].device());
   Tensor sum;
   for (std::size_t i = 0; i < heads.size(); ++i) {
     const Tensor head = engine::bce_with_logits(heads[i], targets[i], {.pos_weight = pos_weight});

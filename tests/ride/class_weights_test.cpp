@@ -74,10 +74,10 @@ TEST_CASE("deferred weights hold after their epoch") {
   DeferredWeights weights({9, 1}, {.reweight_epoch = 3});
   for (const int epoch : {1, 2, 3}) {
     weights.set_epoch(epoch);
-    CHECK_FALSE(weights.weights(engine::DType::f32).defined());
+    CHECK_FALSE(weights.weights(engine::Tensor::scalar(0)).defined());
   }
   weights.set_epoch(4);
-  const std::vector<double> w = weights.weights(engine::DType::f64).to<double>();
+  const std::vector<double> w = weights.weights(engine::Tensor::scalar(0, engine::DType::f64)).to<double>();
   // (1 - b) / (1 - b^9) : (1 - b) / (1 - b^1) with b = .9999 is .111156 : 1; scaled to sum 2.
   CHECK(w[0] == Approx(2 * 0.111156 / 1.111156).epsilon(1e-5));
   CHECK(w[0] + w[1] == Approx(2));

@@ -1,0 +1,59 @@
+// Copies that convert type and layout, and dropout.
+#include "engine/core/random.h"
+#include "engine/cuda/dense.h"
+#include "engine/cuda/map.h"
+#include "engine/cuda/table.h"
+
+namespace engine::cuda {
+namespace {
+
+template <class T, class S>
+struct Convert {
+  ENGINE_HD T operator()(S x) const { return static_cast<T>(static_cast<Compute<S>>(x)); }
+};
+
+// Masks are numbered in row-major order, four numbers to a Philox block, as on the CPU.
+template <class T>
+__global__ void dropout_kernel(int64_t n, float p, Compute<T> scale, uint64_t seed, uint64_t stream, Global<const T> x,
+                               Global<T> y) {
+  using C = Compute<T>;
+  for (int64_t block = grid_index(); 4 * block < n; block += grid_step()) {
+    const auto words = philox(seed, stream, static_cast<uint64_t>(block));
+    for (int k = 0; k < 4 && 4 * block + k < n; ++k) {
+      const int64_t i = 4 * block + k;
+      y[i] = to_uniform(words[k]) >= p ? static_cast<T>(static_cast<C>(x[i]) * scale) : static_cast<T>(C(0));
+    }
+  }
+}
+
+void dropout(const Tensor& x, double p, uint64_t seed, uint64_t stream, const Tensor& y) {
+  const Tensor source = dense(x, MemoryFormat::contiguous);
+  const Tensor target = y.is_contiguous() ? y : Tensor::empty(y.shape(), {.dtype = y.dtype(), .device = y.device()});
+  dispatch_floating(x.dtype(), "dropout", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if (x.numel())
+      launch("dropout", context(x.device().index), cover(x.numel(), 4), dropout_kernel<T>, x.numel(),
+             static_cast<float>(p), static_cast<Compute<T>>(1 / (1 - p)), seed, stream, pointer<const T>(source),
+             pointer<T>(target));
+  });
+  if (!y.is_contiguous()) copy(target, y);
+}
+
+}  // namespace
+
+void copy(const Tensor& x, const Tensor& y) {
+  dispatch_all(x.dtype(), [&](auto from) {
+    using S = typename decltype(from)::type;
+    dispatch_all(y.dtype(), [&](auto to) {
+      using T = typename decltype(to)::type;
+      map<T, S>("copy", Convert<T, S>{}, y, x);
+    });
+  });
+}
+
+void fill_copy(ElementwiseKernels& table) {
+  table.copy = copy;
+  table.dropout = dropout;
+}
+
+}  // namespace engine::cuda

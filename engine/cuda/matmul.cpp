@@ -1,0 +1,7 @@
+#include "engine/cuda/table.h"
+
+namespace engine::cuda {
+
+void fill(MatmulKernels&) {}
+
+}  // namespace engine::cuda

@@ -1,0 +1,97 @@
+#include "engine/cuda/runtime.h"
+
+#include <fmt/ranges.h>
+
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace engine::cuda {
+namespace {
+
+// RIDE_CUDA_SYNC=1 waits after every launch, so that an error is thrown by the op that made it.
+bool waits_after_launches() {
+  static const bool waits = [] {
+    const char* text = std::getenv("RIDE_CUDA_SYNC");
+    return text && std::string(text) != "0";
+  }();
+  return waits;
+}
+
+}  // namespace
+
+void check_call(cudaError_t status, const char* call, const char* file, int line) {
+  if (status == cudaSuccess) [[likely]]
+    return;
+  fail("cuda", "{} failed at {}:{}: {} ({})", call, file, line, cudaGetErrorString(status), cudaGetErrorName(status));
+}
+
+// Does not wait for the default stream, which nothing here uses.
+Stream make_stream() {
+  cudaStream_t stream = nullptr;
+  ENGINE_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return Stream(stream);
+}
+
+Event make_event(unsigned flags) {
+  cudaEvent_t event = nullptr;
+  ENGINE_CUDA(cudaEventCreateWithFlags(&event, flags));
+  return Event(event);
+}
+
+Context::Context(int device) : device_(device) {
+  use();
+  ENGINE_CUDA(cudaGetDeviceProperties(&properties_, device));
+  stream_ = make_stream();
+  void* fault = nullptr;
+  ENGINE_CUDA(cudaHostAlloc(&fault, sizeof(Fault), cudaHostAllocMapped));
+  fault_ = new (fault) Fault;
+}
+
+void Context::use() const { ENGINE_CUDA(cudaSetDevice(device_)); }
+
+void Context::launched(const char* op) {
+  recent_[launches_++ % recent_.size()] = op;
+  if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess) [[unlikely]]
+    fail(op, "the launch failed on cuda:{}: {} ({})", device_, cudaGetErrorString(status), cudaGetErrorName(status));
+  if (waits_after_launches()) synchronize();
+}
+
+void Context::synchronize() {
+  use();
+  const cudaError_t status = cudaStreamSynchronize(stream());
+  if (status != cudaSuccess) [[unlikely]]
+    fail("cuda", "work on cuda:{} failed: {} ({}). It was one of the last ops: {}; RIDE_CUDA_SYNC=1 tells which",
+         device_, cudaGetErrorString(status), cudaGetErrorName(status), recent_ops());
+  launches_ = 0;
+  if (fault_->raised) [[unlikely]]
+    report_fault();
+}
+
+void Context::report_fault() {
+  const Fault fault = *fault_;
+  *fault_ = {};
+  fail(reinterpret_cast<const char*>(fault.op), "index {} is out of range for an axis of size {}", fault.value,
+       fault.size);
+}
+
+std::string Context::recent_ops() const {
+  std::vector<const char*> names;
+  const std::size_t count = std::min(launches_, recent_.size());
+  for (std::size_t i = launches_ - count; i < launches_; ++i) names.push_back(recent_[i % recent_.size()]);
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+// Never destroyed: tensors may outlive static destruction, and the runtime is gone by then.
+Context& context(int device) {
+  static std::mutex mutex;
+  static auto* contexts = new std::vector<std::unique_ptr<Context>>;
+  const std::lock_guard lock(mutex);
+  const auto at = static_cast<std::size_t>(device);
+  if (contexts->size() <= at) contexts->resize(at + 1);
+  if (!(*contexts)[at]) (*contexts)[at] = std::make_unique<Context>(device);
+  return *(*contexts)[at];
+}
+
+}  // namespace engine::cuda
