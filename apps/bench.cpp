@@ -35,7 +35,10 @@ double peak_mib() {
 // Seconds of each step, rising.
 std::vector<double> time_steps(const Options& options, bool profile) {
   const std::function<void()> step = apps::bench::make_step(options);
+  const engine::Device device = engine::open_device(options.device);
+  engine::synchronize(device);
   for (int i = 0; i < options.warmup; ++i) step();
+  if (device.type != engine::DeviceType::cpu) engine::profile::set_wait([=] { engine::synchronize(device); });
   engine::profile::enable(profile);
   std::vector<double> seconds;
   for (int i = 0; i < options.steps; ++i) {
@@ -43,6 +46,7 @@ std::vector<double> time_steps(const Options& options, bool profile) {
     {
       engine::profile::Scope scope("(between ops)");
       step();
+      engine::synchronize(device);
     }
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
@@ -94,12 +98,11 @@ int measure(const Options& options, const Output& output) {
                 options.mode);
   engine::check(options.precision == "f32" || options.precision == "bf16", "bench",
                 "precision '{}' is none of f32, bf16", options.precision);
-  engine::check(options.device == "cpu", "bench", "device '{}' is not built: cpu", options.device);
   if (options.threads) engine::set_num_threads(options.threads);
   const std::vector<double> seconds = time_steps(options, output.profile);
   fmt::print("{}", report(options, output, {seconds[seconds.size() / 2], seconds[0], peak_mib()}));
   if (output.profile) {
-    const engine::profile::Peaks peaks = engine::kernels(engine::Device{}).peak.measure();
+    const engine::profile::Peaks peaks = engine::kernels(engine::open_device(options.device)).peak.measure();
     fmt::print(stderr, "{}", engine::profile::table({.peaks = peaks, .steps = options.steps}));
   }
   return 0;
@@ -146,7 +149,8 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.batch, "images per step")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--image-size", options.image_size, "pixels a side; 0: 32, and 224 for the large models")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--device", options.device, "cpu")->capture_default_str();
+  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
+      ->capture_default_str();
   app.add_option("--steps", options.steps, "timed steps; the median counts")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

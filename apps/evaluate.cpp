@@ -11,13 +11,14 @@
 #include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
 #include "engine/io/safetensors.h"
+#include "engine/kernels/select.h"
 #include "ride/losses/from_recipe.h"
 #include "ride/metrics/json.h"
 
 namespace {
 
 struct Options {
-  std::string checkpoint, recipe, data, save_logits, precision;
+  std::string checkpoint, recipe, data, save_logits, precision, device = "cpu";
   std::vector<std::string> set;
   int64_t experts = 0;
   std::optional<double> threshold;
@@ -59,7 +60,8 @@ int evaluate(const Options& options) {
   if (options.threads) engine::set_num_threads(options.threads);
   const apps::ExperimentData data = apps::open_data(recipe, options.data);
   const data::Loader batches = apps::test_loader(recipe, data, 1);
-  const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, data.classes());
+  const apps::TrainedModel trained =
+      apps::load_trained(options.checkpoint, recipe, data.classes(), engine::open_device(options.device));
   const bool routed = trained.assignment && !options.no_routing && options.experts == 0;
   engine::check(!options.threshold || routed, "ride-evaluate",
                 "--threshold needs a checkpoint with an assignment module, as ride-route writes");
@@ -112,6 +114,8 @@ int main(int argc, char** argv) {
       "--save-logits", options.save_logits,
       "write logits (of the answer), expert_logits and labels to this safetensors file; for a cascade all experts "
       "run a second time");
+  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
+      ->capture_default_str();
   app.add_option("--threads", options.threads, "0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_flag("--json", options.json, "one JSON object");
   CLI11_PARSE(app, argc, argv);

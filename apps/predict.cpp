@@ -9,6 +9,7 @@
 #include "apps/common/trained_model.h"
 #include "data/open.h"
 #include "engine/autograd/autocast.h"
+#include "engine/kernels/select.h"
 #include "engine/nn/inference_mode.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/softmax.h"
@@ -20,7 +21,7 @@ namespace {
 using engine::Tensor;
 
 struct Options {
-  std::string checkpoint, recipe, data, precision;
+  std::string checkpoint, recipe, data, precision, device = "cpu";
   std::vector<std::string> images, set;
   std::optional<double> threshold;
 };
@@ -69,10 +70,11 @@ int predict(const Options& options) {
   const engine::Autocast autocast(apps::precision_of(recipe));
   const std::vector<std::string> names = names_of_classes(options, recipe);
   const int64_t classes = static_cast<int64_t>(names.size());
-  const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, classes);
+  const engine::Device device = engine::open_device(options.device);
+  const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, classes, device);
   const engine::InferenceMode inference;
   for (const std::string& path : options.images) {
-    const Prediction prediction = predict_one(trained, read_image(path, recipe), options, recipe);
+    const Prediction prediction = predict_one(trained, read_image(path, recipe).to(device), options, recipe);
     const engine::Ordered top = topk(softmax(prediction.logits, 1), {.k = std::min<int64_t>(5, classes)});
     const std::vector<int64_t> labels = top.indices.to<int64_t>();
     const std::vector<double> shares = top.values.to<double>();
@@ -98,6 +100,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--threshold", options.threshold, "of the cascade; default: the recipe's")
       ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
+      ->capture_default_str();
   app.add_option("images", options.images, "PNG, JPEG or BMP files")->required();
   CLI11_PARSE(app, argc, argv);
   return apps::run_program([&] { return predict(options); });

@@ -12,9 +12,11 @@
 #include "apps/common/report.h"
 #include "apps/common/run_folder.h"
 #include "apps/common/signals.h"
+#include "apps/common/step_results.h"
 #include "apps/common/trained_model.h"
 #include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
+#include "engine/kernels/select.h"
 #include "engine/optim/sgd.h"
 #include "ride/losses/from_recipe.h"
 #include "ride/routing/routing_loss.h"
@@ -22,7 +24,7 @@
 namespace {
 
 struct Options {
-  std::string checkpoint, recipe, data, out, resume, precision;
+  std::string checkpoint, recipe, data, out, resume, precision, device = "cpu";
   std::vector<std::string> set;
   std::optional<int64_t> seed;
   int threads = 0, loader_threads = 1;
@@ -40,6 +42,7 @@ class Routing {
 
  private:
   std::optional<int> train_epoch(apps::Stopwatch& watch);  // an exit code where the run must stop
+  std::optional<int> read_results(apps::StepResults& results, apps::Progress& progress, const apps::Stopwatch& watch);
   void finish_epoch(const apps::Stopwatch& watch);
   engine::StateDict weights() const { return apps::joined_state(*trained_.model, assignment_.get()); }
   void save(const apps::TrainingState& state) const {
@@ -52,6 +55,7 @@ class Routing {
 
   ride::Recipe recipe_;
   ride::Variant variant_;
+  engine::Device device_;
   apps::ExperimentData data_;
   data::Loader train_batches_, test_batches_;
   apps::TrainedModel trained_;
@@ -67,12 +71,13 @@ class Routing {
 Routing::Routing(const ride::Recipe& recipe, const Options& options)
     : recipe_(recipe),
       variant_(ride::variant_named(recipe.route.variant, "route.variant")),
+      device_(engine::open_device(options.device)),
       data_(apps::open_data(recipe, options.data)),
       train_batches_(apps::train_loader(
           recipe, data_,
           {.threads = options.loader_threads, .batch = recipe.route.batch, .sampler = "class-balanced"})),
       test_batches_(apps::test_loader(recipe, data_, options.loader_threads)),
-      trained_(apps::load_trained(options.checkpoint, recipe, data_.classes())),
+      trained_(apps::load_trained(options.checkpoint, recipe, data_.classes(), device_)),
       assignment_(apps::make_assignment(recipe, *trained_.model)),
       optimizer_(assignment_->named_parameters(), {.momentum = recipe.route.momentum,
                                                    .weight_decay = recipe.route.weight_decay,
@@ -82,7 +87,7 @@ Routing::Routing(const ride::Recipe& recipe, const Options& options)
       state_(resumed_.empty() ? apps::TrainingState{} : apps::resume_training(resumed_, recipe, weights(), optimizer_)),
       folder_(options.out, {.resume_step = resumed_.empty() ? std::nullopt : std::optional(state_.step)}) {
   trained_.model->freeze();
-  apps::begin_run(folder_, recipe, data_.summary(), {.checkpoint = resumed_, .state = state_});
+  apps::begin_run(folder_, recipe, data_.summary(), device_, {.checkpoint = resumed_, .state = state_});
 }
 
 int Routing::run() {
@@ -101,33 +106,44 @@ int Routing::run() {
   return 0;
 }
 
+// Reads the steps' numbers; the exit code where a loss is not finite.
+std::optional<int> Routing::read_results(apps::StepResults& results, apps::Progress& progress,
+                                         const apps::Stopwatch& watch) {
+  if (const std::optional<double> loss = results.read_into(state_)) {
+    progress.finish();
+    folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", *loss, state_.epoch + 1, state_.step + 1,
+                            folder_.last_good_checkpoint()));
+    return 1;
+  }
+  progress.update(
+      {.steps = state_.batch, .images = watch.images, .loss = state_.losses.mean(), .accuracy = state_.accuracy()});
+  return std::nullopt;
+}
+
 std::optional<int> Routing::train_epoch(apps::Stopwatch& watch) {
   const double lr = schedule_.rate(state_.epoch);
   apps::Progress progress({.label = fmt::format("epoch {}/{}", state_.epoch + 1, recipe_.route.epochs),
                            .steps = train_batches_.batches(),
                            .first_step = state_.batch,
                            .every = 10});
+  apps::StepResults results(device_);
   for (data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
+    apps::move_to(batch, device_);
     const ride::ExpertOutput output = trained_.model->forward(batch.images);
     const auto heads = assignment_->heads(output.features, output.logits, variant_);
     const engine::Tensor loss = ride::routing_loss(heads, output.logits, batch.labels,
                                                    {.variant = variant_, .pos_weight = recipe_.route.pos_weight});
-    if (const double value = loss.item(); !std::isfinite(value)) {
-      progress.finish();
-      folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", value, state_.epoch + 1, state_.step + 1,
-                              folder_.last_good_checkpoint()));
-      return 1;
-    }
     optimizer_.zero_grad();
     loss.backward();
     optimizer_.step(lr);
 
-    state_.add_batch({.total = loss, .parts = {}}, apps::count_right(output.logits, batch.labels),
-                     batch.labels.numel());
+    results.add(apps::step_numbers({.total = loss, .parts = {}}, output.logits, batch.labels), {},
+                batch.labels.numel());
     watch.images += batch.labels.numel();
-    progress.update(
-        {.steps = state_.batch, .images = watch.images, .loss = state_.losses.mean(), .accuracy = state_.accuracy()});
-    if (const int signal = apps::stop_signal()) {
+    const int signal = apps::stop_signal();
+    if (!results.due() && !signal) continue;
+    if (const auto stop = read_results(results, progress, watch)) return stop;
+    if (signal) {
       progress.finish();
       save(state_);
       folder_.log(fmt::format("stopped by signal {} at epoch {} step {}: --resume auto continues", signal,
@@ -135,7 +151,7 @@ std::optional<int> Routing::train_epoch(apps::Stopwatch& watch) {
       return apps::exit_code_of(signal);
     }
   }
-  return std::nullopt;
+  return read_results(results, progress, watch);
 }
 
 // Metrics are written before the checkpoint: a kill between the two drops the line again when the run is resumed.
@@ -189,6 +205,8 @@ int main(int argc, char** argv) {
   app.add_option("--out", options.out, "folder of the run; another than the checkpoint's")->required();
   app.add_option("--resume", options.resume,
                  "auto: go on from --out's last checkpoint if there is one; or a checkpoint that ride-route wrote");
+  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
+      ->capture_default_str();
   app.add_option("--threads", options.threads, "of computation; 0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_option("--loader-threads", options.loader_threads, "that prepare images")
       ->check(CLI::NonNegativeNumber)

@@ -12,22 +12,28 @@
 #include "apps/common/report.h"
 #include "apps/common/run_folder.h"
 #include "apps/common/signals.h"
+#include "apps/common/step_results.h"
 #include "apps/common/teacher.h"
 #include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
+#include "engine/kernels/select.h"
+#include "engine/kernels/step_graph.h"
+#include "engine/ops/shape_ops.h"
 #include "engine/optim/sgd.h"
 #include "ride/losses/from_recipe.h"
 #include "ride/models/describe.h"
 
 namespace {
 
+using engine::Tensor;
+
 struct Options {
-  std::string recipe, data, out, resume, teacher, precision;
+  std::string recipe, data, out, resume, teacher, precision, device = "cpu";
   std::vector<std::string> set;
   int epochs = 0, threads = 0, loader_threads = 1;
   std::optional<int64_t> seed;
-  bool profile = false, describe = false, print_recipe = false, json = false;
+  bool profile = false, graph = false, describe = false, print_recipe = false, json = false;
 };
 
 ride::Recipe resolve(const Options& options) {
@@ -60,6 +66,9 @@ class Training {
 
  private:
   std::optional<int> train_epoch(apps::Stopwatch& watch);  // an exit code where the run must stop
+  Tensor step(const Tensor& images, const Tensor& labels, double lr);
+  Tensor recorded_step(const data::Batch& batch, double lr);
+  std::optional<int> read_results(apps::Progress& progress, const apps::Stopwatch& watch);
   void finish_epoch(const apps::Stopwatch& watch);
   bool last_epoch() const { return state_.epoch + 1 == recipe_.schedule.epochs; }
   void save(const char* name, const apps::TrainingState& state) const {
@@ -67,6 +76,7 @@ class Training {
   }
 
   ride::Recipe recipe_;
+  engine::Device device_;
   apps::ExperimentData data_;
   data::Loader train_batches_, test_batches_;
   std::unique_ptr<ride::ResNetCifar> model_;
@@ -77,16 +87,21 @@ class Training {
   std::string resumed_;  // the checkpoint it goes on from; empty for a new run
   apps::TrainingState state_;
   apps::RunFolder folder_;
+  apps::StepResults results_;
+  std::vector<std::string> parts_;          // of the loss, by name
+  std::optional<engine::StepGraph> graph_;  // with --graph
+  Tensor graph_images_, graph_labels_, graph_numbers_;
   std::optional<apps::Evaluation> evaluation_;  // the latest
 };
 
 Training::Training(const ride::Recipe& recipe, const Options& options)
     : recipe_(recipe),
+      device_(engine::open_device(options.device)),
       data_(apps::open_data(recipe, options.data)),
       train_batches_(apps::train_loader(recipe, data_, {.threads = options.loader_threads})),
       test_batches_(apps::test_loader(recipe, data_, options.loader_threads)),
-      model_(apps::make_model(recipe, data_.classes())),
-      teacher_(apps::load_teacher(recipe, options.teacher, data_.classes())),
+      model_(apps::make_model(recipe, data_.classes(), device_)),
+      teacher_(apps::load_teacher(recipe, options.teacher, data_.classes(), device_)),
       criterion_(ride::training_loss(recipe.loss, data_.counts)),
       optimizer_(model_->named_parameters(), {.momentum = recipe.optim.momentum,
                                               .weight_decay = recipe.optim.weight_decay,
@@ -95,8 +110,11 @@ Training::Training(const ride::Recipe& recipe, const Options& options)
       resumed_(apps::checkpoint_to_resume(options.resume, options.out)),
       state_(resumed_.empty() ? apps::TrainingState{}
                               : apps::resume_training(resumed_, recipe, model_->state_dict(), optimizer_)),
-      folder_(options.out, {.resume_step = resumed_.empty() ? std::nullopt : std::optional(state_.step)}) {
-  apps::begin_run(folder_, recipe, data_.summary(), {.checkpoint = resumed_, .state = state_});
+      folder_(options.out, {.resume_step = resumed_.empty() ? std::nullopt : std::optional(state_.step)}),
+      results_(device_) {
+  if (options.graph) graph_.emplace(device_);
+  if (device_ != engine::Device{}) engine::profile::set_wait([device = device_] { engine::synchronize(device); });
+  apps::begin_run(folder_, recipe, data_.summary(), device_, {.checkpoint = resumed_, .state = state_});
 }
 
 int Training::run() {
@@ -112,33 +130,70 @@ int Training::run() {
   return 0;
 }
 
+// Forward, loss, backward, update. Returns the step's numbers (StepResults).
+Tensor Training::step(const Tensor& images, const Tensor& labels, double lr) {
+  const ride::ExpertOutput output = model_->forward(images);
+  ride::LossValue loss = criterion_(output.logits, labels);
+  if (teacher_) loss = distill(loss, output.logits, teacher_->logits(images), ride::distillation_options(recipe_));
+  optimizer_.zero_grad();
+  loss.total.backward();
+  optimizer_.step(lr);
+  parts_.clear();
+  for (const auto& [name, value] : loss.parts) parts_.push_back(name);
+  return apps::step_numbers(loss, output.logits, labels);
+}
+
+// The same as one recorded piece of work: the batch is copied to where the recording reads it, the numbers from where
+// it leaves them. A smaller last batch is another piece of work, and simply runs.
+Tensor Training::recorded_step(const data::Batch& batch, double lr) {
+  const Tensor images = batch.images.to(device_), labels = batch.labels.to(device_);
+  if (!graph_images_.defined()) {
+    graph_images_ = engine::empty_like(images);
+    graph_labels_ = engine::empty_like(labels);
+  }
+  if (images.shape() != graph_images_.shape()) return step(images, labels, lr);
+  engine::copy_into(images, graph_images_);
+  engine::copy_into(labels, graph_labels_);
+  graph_->run(
+      [&] {
+        const Tensor numbers = step(graph_images_, graph_labels_, lr);
+        if (!graph_numbers_.defined()) graph_numbers_ = engine::empty_like(numbers);
+        engine::copy_into(numbers, graph_numbers_);
+      },
+      [&] { optimizer_.prepare_replay(lr); });
+  return engine::clone(graph_numbers_);
+}
+
+// Reads the steps' numbers; the exit code where a loss is not finite.
+std::optional<int> Training::read_results(apps::Progress& progress, const apps::Stopwatch& watch) {
+  if (const std::optional<double> loss = results_.read_into(state_)) {
+    progress.finish();
+    folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", *loss, state_.epoch + 1, state_.step + 1,
+                            folder_.last_good_checkpoint()));
+    return 1;
+  }
+  progress.update(
+      {.steps = state_.batch, .images = watch.images, .loss = state_.losses.mean(), .accuracy = state_.accuracy()});
+  return std::nullopt;
+}
+
 std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
   criterion_.set_epoch(static_cast<int>(state_.epoch) + 1);
+  if (graph_ && state_.epoch == recipe_.loss.reweight_epoch) graph_->reset();  // the loss is another one from here on
   const double lr = schedule_.rate(state_.epoch);
   model_->train();
   apps::Progress progress({.label = fmt::format("epoch {}/{}", state_.epoch + 1, recipe_.schedule.epochs),
                            .steps = train_batches_.batches(),
                            .first_step = state_.batch});
   for (data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
-    const ride::ExpertOutput output = model_->forward(batch.images);
-    ride::LossValue loss = criterion_(output.logits, batch.labels);
-    if (teacher_)
-      loss = distill(loss, output.logits, teacher_->logits(batch.images), ride::distillation_options(recipe_));
-    if (const double value = loss.total.item(); !std::isfinite(value)) {
-      progress.finish();
-      folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", value, state_.epoch + 1, state_.step + 1,
-                              folder_.last_good_checkpoint()));
-      return 1;
-    }
-    optimizer_.zero_grad();
-    loss.total.backward();
-    optimizer_.step(lr);
-
-    state_.add_batch(loss, apps::count_right(output.logits, batch.labels), batch.labels.numel());
+    const Tensor numbers =
+        graph_ ? recorded_step(batch, lr) : step(batch.images.to(device_), batch.labels.to(device_), lr);
+    results_.add(numbers, parts_, batch.labels.numel());
     watch.images += batch.labels.numel();
-    progress.update(
-        {.steps = state_.batch, .images = watch.images, .loss = state_.losses.mean(), .accuracy = state_.accuracy()});
-    if (const int signal = apps::stop_signal()) {
+    const int signal = apps::stop_signal();
+    if (!results_.due() && !signal) continue;
+    if (const auto stop = read_results(progress, watch)) return stop;
+    if (signal) {
       progress.finish();
       save("last", state_);
       folder_.log(fmt::format("stopped by signal {} at epoch {} step {}: --resume auto continues", signal,
@@ -146,7 +201,7 @@ std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
       return apps::exit_code_of(signal);
     }
   }
-  return std::nullopt;
+  return read_results(progress, watch);
 }
 
 // Metrics are written before the checkpoint: a kill between the two drops the line again when the run is resumed.
@@ -201,6 +256,10 @@ int main(int argc, char** argv) {
   app.add_option("--resume", options.resume,
                  "auto: go on from --out's last checkpoint if there is one; or a checkpoint file");
   app.add_option("--teacher", options.teacher, "checkpoint to distil from, where the recipe's distill.weight is not 0");
+  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
+      ->capture_default_str();
+  app.add_flag("--graph", options.graph,
+               "record a training step once and replay it: spares a GPU's host the work of starting every kernel");
   app.add_option("--threads", options.threads, "of computation; 0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_option("--loader-threads", options.loader_threads, "that prepare images")
       ->check(CLI::NonNegativeNumber)

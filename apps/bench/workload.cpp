@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "engine/autograd/autocast.h"
+#include "engine/kernels/select.h"
 #include "engine/nn/inference_mode.h"
 #include "engine/ops/shape_ops.h"
 #include "engine/optim/sgd.h"
@@ -89,8 +90,14 @@ ride::RideLoss cross_entropy(int64_t classes) {
 std::function<void()> make_step(const Options& options) {
   const engine::DType precision = options.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
   const std::optional<MemoryFormat> format = format_named(options.format);
+  const engine::Device device = engine::open_device(options.device);
+  engine::check(device == engine::Device{} || format != MemoryFormat::batch_lanes, "bench",
+                "batch_lanes is a format of the CPU: use channels_last on {}", name(device));
   const Network network = network_named(options.model, format);
-  const Inputs in = random_inputs(options, network, format);
+  network.module->to(device);
+  Inputs in = random_inputs(options, network, format);
+  in.images = in.images.to(device);
+  in.labels = in.labels.to(device);
   if (options.mode == "infer") {
     network.module->eval();
     return [=, inference = std::make_shared<engine::InferenceMode>()] {  // in force as long as the step lives

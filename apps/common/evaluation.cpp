@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "apps/common/experiment.h"
+#include "engine/kernels/select.h"
 #include "engine/nn/inference_mode.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/reduce.h"
@@ -27,21 +29,25 @@ ride::ExpertLogits logits_of(ride::ResNetCifar& model, const Tensor& images, int
 }
 
 template <class Run>
-Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& counts, bool keep, Run&& run) {
+Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& counts, bool keep, engine::Device device,
+                   Run&& run) {
   const engine::InferenceMode inference;
   ride::Meter meter(counts);
   Evaluation out;
   std::vector<Tensor> logits, expert_logits, labels;
   for (data::Batch& batch : loader.epoch(0)) {
+    move_to(batch, device);
+    engine::synchronize(device);
     const auto start = std::chrono::steady_clock::now();
     const BatchOutput b = run(batch.images);
+    engine::synchronize(device);
     out.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     meter.add(b.logits, batch.labels, b.experts_used);
     out.loss += cross_entropy(b.logits, batch.labels, {.reduction = engine::Reduction::sum}).item();
     if (!keep) continue;
-    logits.push_back(b.logits);
-    labels.push_back(batch.labels);
-    if (b.expert_logits.defined()) expert_logits.push_back(b.expert_logits);
+    logits.push_back(b.logits.to(engine::Device{}));
+    labels.push_back(batch.labels.to(engine::Device{}));
+    if (b.expert_logits.defined()) expert_logits.push_back(b.expert_logits.to(engine::Device{}));
   }
   out.metrics = meter.result();
   out.loss /= static_cast<double>(std::max<int64_t>(meter.samples(), 1));
@@ -55,22 +61,13 @@ Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& count
 
 }  // namespace
 
-int64_t count_right(const ride::ExpertLogits& logits, const Tensor& labels) {
-  engine::NoGradGuard no_grad;
-  const std::vector<int64_t> predicted = argmax(ride::mean_logits(logits), 1).to<int64_t>(),
-                             truth = labels.to<int64_t>();
-  int64_t right = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) right += predicted[i] == truth[i];
-  return right;
-}
-
 Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const std::vector<int64_t>& counts,
                     const EvaluateOptions& options) {
   const int64_t experts = options.experts ? options.experts : model.experts();
   engine::check(experts >= 1 && experts <= model.experts(), "evaluate", "{} experts asked, the model has {}", experts,
                 model.experts());
   model.eval();
-  return run_all(loader, counts, options.keep_logits, [&](const Tensor& images) {
+  return run_all(loader, counts, options.keep_logits, model.device(), [&](const Tensor& images) {
     const ride::ExpertLogits logits = logits_of(model, images, experts);
     return BatchOutput{
         .logits = ride::mean_logits(logits),
@@ -84,7 +81,7 @@ Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignme
                             const CascadeEvaluateOptions& options) {
   model.eval();
   const ride::CascadeNetwork network = ride::cascade_network(model);
-  return run_all(loader, counts, options.keep_logits, [&](const Tensor& images) {
+  return run_all(loader, counts, options.keep_logits, model.device(), [&](const Tensor& images) {
     const ride::CascadeResult result = ride::cascade(network, assignment, images, options.cascade);
     return BatchOutput{
         .logits = result.logits,

@@ -9,9 +9,6 @@
 
 namespace apps {
 
-// How many of a batch's images the mean of the experts' logits classifies rightly: the accuracy shown while training.
-int64_t count_right(const ride::ExpertLogits& logits, const engine::Tensor& labels);
-
 // The mean logits of all experts, or of the first `experts`.
 struct EvaluateOptions {
   int64_t experts = 0;       // 0: all

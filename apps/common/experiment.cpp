@@ -41,27 +41,33 @@ engine::DType precision_of(const ride::Recipe& recipe) {
   return recipe.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
 }
 
-std::unique_ptr<ride::ResNetCifar> make_model(const ride::Recipe& recipe, int64_t classes) {
+std::unique_ptr<ride::ResNetCifar> make_model(const ride::Recipe& recipe, int64_t classes, engine::Device device) {
   engine::Generator random = generator(recipe, weights);
   const auto classifier = recipe.model.classifier == "linear" ? ride::Classifier::linear : ride::Classifier::cosine;
   const std::optional<engine::MemoryFormat> format = engine::memory_format_named(recipe.model.format);  // none: auto
-  return std::make_unique<ride::ResNetCifar>(ride::ResNetCifarOptions{.classes = classes,
-                                                                      .experts = recipe.model.experts,
-                                                                      .reduce_dimension = recipe.model.reduce_dimension,
-                                                                      .classifier = classifier,
-                                                                      .scale = recipe.model.scale,
-                                                                      .format = format},
-                                             random);
+  auto model =
+      std::make_unique<ride::ResNetCifar>(ride::ResNetCifarOptions{.classes = classes,
+                                                                   .experts = recipe.model.experts,
+                                                                   .reduce_dimension = recipe.model.reduce_dimension,
+                                                                   .classifier = classifier,
+                                                                   .scale = recipe.model.scale,
+                                                                   .format = format},
+                                          random);
+  model->to(device);
+  return model;
 }
 
 std::unique_ptr<ride::ExpertAssignment> make_assignment(const ride::Recipe& recipe, const ride::ResNetCifar& model) {
   engine::Generator random = generator(recipe, assignment_weights);
-  return std::make_unique<ride::ExpertAssignment>(ride::ExpertAssignmentOptions{.experts = model.experts(),
-                                                                                .features = model.feature_dimension(),
-                                                                                .classes = model.options().classes,
-                                                                                .top_choices = recipe.route.top_choices,
-                                                                                .hidden = recipe.route.hidden},
-                                                  random);
+  auto assignment =
+      std::make_unique<ride::ExpertAssignment>(ride::ExpertAssignmentOptions{.experts = model.experts(),
+                                                                             .features = model.feature_dimension(),
+                                                                             .classes = model.options().classes,
+                                                                             .top_choices = recipe.route.top_choices,
+                                                                             .hidden = recipe.route.hidden},
+                                               random);
+  assignment->to(model.device());
+  return assignment;
 }
 
 std::string ExperimentData::summary() const {
@@ -103,6 +109,11 @@ data::Loader train_loader(const ride::Recipe& recipe, const ExperimentData& data
                                          .mean = floats(recipe.augment.mean),
                                          .std = floats(recipe.augment.std)}),
       {.batch_size = choice.batch ? choice.batch : recipe.data.batch, .threads = choice.threads, .seed = seed});
+}
+
+void move_to(data::Batch& batch, engine::Device device) {
+  batch.images = batch.images.to(device);
+  batch.labels = batch.labels.to(device);
 }
 
 data::Transform test_transform(const ride::Recipe& recipe) {

@@ -18,9 +18,9 @@ namespace apps {
 engine::DType precision_of(const ride::Recipe& recipe);
 
 // The model a recipe describes, freshly initialised from the recipe's seed.
-std::unique_ptr<ride::ResNetCifar> make_model(const ride::Recipe& recipe, int64_t classes);
+std::unique_ptr<ride::ResNetCifar> make_model(const ride::Recipe& recipe, int64_t classes, engine::Device device = {});
 
-// The assignment module for that model, initialised from the seed too.
+// The assignment module for that model, on its device, initialised from the seed too.
 std::unique_ptr<ride::ExpertAssignment> make_assignment(const ride::Recipe& recipe, const ride::ResNetCifar& model);
 
 // The long-tailed training set, the test set, and how many training images each class has.
@@ -42,6 +42,9 @@ struct LoaderChoice {
   std::string sampler = {};  // empty: the recipe's
 };
 data::Loader train_loader(const ride::Recipe& recipe, const ExperimentData& data, const LoaderChoice& choice);
+
+// The batch's tensors on `device`.
+void move_to(data::Batch& batch, engine::Device device);
 
 // How test images become floats.
 data::Transform test_transform(const ride::Recipe& recipe);

@@ -7,6 +7,7 @@
 
 #include "apps/common/experiment.h"
 #include "engine/core/parallel.h"
+#include "engine/kernels/select.h"
 
 namespace apps {
 namespace {
@@ -24,19 +25,20 @@ std::vector<std::string> command_line() {
   return words;
 }
 
-RunInfo run_info(const ride::Recipe& recipe) {
+RunInfo run_info(const ride::Recipe& recipe, engine::Device device) {
   return {.command = command_line(),
           .seed = recipe.seed,
-          .device = "cpu",
+          .device = engine::describe(device),
           .threads = engine::num_threads(),
           .versions = {}};
 }
 
 }  // namespace
 
-void begin_run(RunFolder& folder, const ride::Recipe& recipe, const std::string& data_summary, const Resumed& resumed) {
+void begin_run(RunFolder& folder, const ride::Recipe& recipe, const std::string& data_summary, engine::Device device,
+               const Resumed& resumed) {
   folder.write_recipe(ride::to_toml(recipe));
-  folder.write_run(run_info(recipe));
+  folder.write_run(run_info(recipe, device));
   folder.log(data_summary);
   if (!resumed.checkpoint.empty())
     folder.log(

@@ -18,8 +18,10 @@ struct Resumed {
   std::string checkpoint;  // empty: it is new
   TrainingState state = {};
 };
-// Records in a run's folder what it is: the recipe, the command, the data, and the checkpoint it goes on from.
-void begin_run(RunFolder& folder, const ride::Recipe& recipe, const std::string& data_summary, const Resumed& resumed);
+// Records in a run's folder what it is: the recipe, the command, the data, the device, and the checkpoint it goes on
+// from.
+void begin_run(RunFolder& folder, const ride::Recipe& recipe, const std::string& data_summary, engine::Device device,
+               const Resumed& resumed);
 
 // What an epoch took, besides what TrainingState knows of it.
 struct EpochReport {

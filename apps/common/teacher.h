@@ -22,6 +22,7 @@ class Teacher {
 // bare weights is the student's with distill.teacher_experts experts. In the reference variant it normalises by batch
 // statistics and keeps updating its running ones, as the authors' code never puts it into eval mode; in the paper
 // variant it is in eval mode.
-std::unique_ptr<Teacher> load_teacher(const ride::Recipe& recipe, const std::string& path, int64_t classes);
+std::unique_ptr<Teacher> load_teacher(const ride::Recipe& recipe, const std::string& path, int64_t classes,
+                                      engine::Device device = {});
 
 }  // namespace apps

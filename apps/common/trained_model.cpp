@@ -4,10 +4,10 @@
 
 namespace apps {
 
-TrainedModel load_trained(const std::string& path, const ride::Recipe& recipe, int64_t classes) {
+TrainedModel load_trained(const std::string& path, const ride::Recipe& recipe, int64_t classes, engine::Device device) {
   const ModelState state = split_state(engine::load_checkpoint(path));
   TrainedModel trained;
-  trained.model = make_model(recipe, classes);
+  trained.model = make_model(recipe, classes, device);
   engine::load_state(state.network, trained.model->state_dict(), {.source = path});
   if (!state.assignment.empty()) {
     trained.assignment = make_assignment(recipe, *trained.model);

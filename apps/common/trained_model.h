@@ -16,6 +16,7 @@ struct TrainedModel {
 
 // Builds what the recipe describes and loads it. Throws, listing every name that does not fit, when the file holds
 // another architecture.
-TrainedModel load_trained(const std::string& path, const ride::Recipe& recipe, int64_t classes);
+TrainedModel load_trained(const std::string& path, const ride::Recipe& recipe, int64_t classes,
+                          engine::Device device = {});
 
 }  // namespace apps

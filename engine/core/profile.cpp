@@ -13,7 +13,13 @@ namespace {
 std::atomic<bool> on{false};
 std::mutex mutex;
 std::map<std::string, Row> collected;
+std::function<void()> wait_for_device;
 thread_local Scope* innermost = nullptr;
+
+std::chrono::steady_clock::time_point now() {
+  if (wait_for_device) wait_for_device();
+  return std::chrono::steady_clock::now();
+}
 
 double per(double amount, double whole) { return whole > 0 ? amount / whole : 0; }
 
@@ -39,6 +45,8 @@ std::string line(const Row& row, double total_seconds, const TableOptions& optio
 void enable(bool enable) { on = enable; }
 bool enabled() { return on.load(std::memory_order_relaxed); }
 
+void set_wait(std::function<void()> wait) { wait_for_device = std::move(wait); }
+
 void reset() {
   std::lock_guard lock(mutex);
   collected.clear();
@@ -55,11 +63,11 @@ void Scope::open(std::string_view name, std::string_view suffix) {
   name_.append(name).append(suffix);
   outer_ = innermost;
   innermost = this;
-  start_ = std::chrono::steady_clock::now();
+  start_ = now();
 }
 
 void Scope::close() {
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const double seconds = std::chrono::duration<double>(now() - start_).count();
   innermost = outer_;
   if (outer_) outer_->inner_seconds_ += seconds;
   std::lock_guard lock(mutex);

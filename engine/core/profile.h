@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,10 @@ void enable(bool on);
 bool enabled();
 void reset();
 std::vector<Row> rows();  // by falling time
+
+// Called where a scope begins and ends: for devices that work behind the caller's back, who then waits for them, so
+// that an op's time is its own. Set before enable().
+void set_wait(std::function<void()> wait);
 
 // What a device reaches at best; zeros: not known.
 struct Peaks {

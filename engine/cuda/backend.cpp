@@ -2,6 +2,7 @@
 #include "engine/kernels/backend.h"
 
 #include "engine/cuda/memory.h"
+#include "engine/cuda/recording.h"
 #include "engine/cuda/runtime.h"
 #include "engine/cuda/table.h"
 
@@ -40,6 +41,7 @@ Backend open() {
   backend.table = kernel_table();
   backend.memory = &memory();
   backend.describe = describe;
+  backend.record = record;
   return backend;
 }
 

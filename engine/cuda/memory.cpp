@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/cuda/fill.h"
@@ -34,13 +35,56 @@ class DeviceBlocks : public BlockSource {
 
 // All work of a device runs on one stream, so a block that is released may be handed out again at once: what still
 // reads it was launched before what will write it.
+class Pools {
+ public:
+  explicit Pools(int device) : device_(device), main_(make()), current_(main_) {}
+
+  std::byte* allocate(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    void* block = current_->allocate(bytes);
+    if (current_ != main_) owners_[block] = current_;
+    return static_cast<std::byte*>(block);
+  }
+  void release(void* block, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const auto owner = owners_.find(block);
+    if (owner == owners_.end()) return main_->release(block, bytes);
+    owner->second->release(block, bytes);
+    owners_.erase(owner);
+  }
+  std::shared_ptr<CachingAllocator> main() const { return main_; }
+  std::shared_ptr<CachingAllocator> current() const { return current_; }
+  void begin_private() { current_ = make(); }
+  void end_private() { current_ = main_; }
+
+ private:
+  std::shared_ptr<CachingAllocator> make() const {
+    return std::make_shared<CachingAllocator>(fmt::format("cuda:{}", device_),
+                                              std::make_unique<DeviceBlocks>(context(device_)));
+  }
+
+  int device_;
+  std::mutex mutex_;
+  std::shared_ptr<CachingAllocator> main_, current_;
+  std::unordered_map<void*, std::shared_ptr<CachingAllocator>> owners_;  // of blocks that are not main_'s
+};
+
+// Never destroyed: tensors may outlive static destruction.
+Pools& pools(int device) {
+  static std::mutex mutex;
+  static auto* all = new std::vector<std::unique_ptr<Pools>>;
+  const std::lock_guard lock(mutex);
+  const auto at = static_cast<std::size_t>(device);
+  if (all->size() <= at) all->resize(at + 1);
+  if (!(*all)[at]) (*all)[at] = std::make_unique<Pools>(device);
+  return *(*all)[at];
+}
+
 class CudaMemory : public DeviceMemory {
  public:
-  std::byte* allocate(std::size_t bytes, int device) override {
-    return static_cast<std::byte*>(blocks(device).allocate(bytes));
-  }
+  std::byte* allocate(std::size_t bytes, int device) override { return pools(device).allocate(bytes); }
   void release(std::byte* pointer, std::size_t bytes, int device) noexcept override {
-    blocks(device).release(pointer, bytes);
+    pools(device).release(pointer, bytes);
   }
 
   void copy_to_host(std::byte* host, const std::byte* source, std::size_t bytes, int device) override {
@@ -52,6 +96,7 @@ class CudaMemory : public DeviceMemory {
   // From pageable memory the runtime takes the bytes before it returns.
   void copy_from_host(std::byte* target, const std::byte* host, std::size_t bytes, int device) override {
     Context& c = context(device);
+    check(!c.recording(), "cuda", "a step that is being recorded copies from the host: make such tensors before it");
     c.use();
     ENGINE_CUDA(cudaMemcpyAsync(target, host, bytes, cudaMemcpyHostToDevice, c.stream()));
   }
@@ -61,28 +106,17 @@ class CudaMemory : public DeviceMemory {
   }
 
   void synchronize(int device) override { context(device).synchronize(); }
-  AllocatorStats stats(int device) const override { return blocks(device).stats(); }
-  void reset_peak(int device) override { blocks(device).reset_peak(); }
-  void set_limit(std::size_t bytes, int device) override { blocks(device).set_limit(bytes); }
-
- private:
-  CachingAllocator& blocks(int device) const {
-    const std::lock_guard lock(mutex_);
-    const auto at = static_cast<std::size_t>(device);
-    if (blocks_.size() <= at) blocks_.resize(at + 1);
-    if (!blocks_[at])
-      blocks_[at] = std::make_unique<CachingAllocator>(fmt::format("cuda:{}", device),
-                                                       std::make_unique<DeviceBlocks>(context(device)));
-    return *blocks_[at];
-  }
-
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<CachingAllocator>> blocks_;
+  AllocatorStats stats(int device) const override { return pools(device).main()->stats(); }
+  void reset_peak(int device) override { pools(device).main()->reset_peak(); }
+  void set_limit(std::size_t bytes, int device) override { pools(device).main()->set_limit(bytes); }
 };
 
 }  // namespace
 
-// Never destroyed: tensors may outlive static destruction.
+PrivatePool::PrivatePool(int device) : device_(device) { pools(device).begin_private(); }
+PrivatePool::~PrivatePool() { pools(device_).end_private(); }
+std::shared_ptr<void> PrivatePool::memory() const { return pools(device_).current(); }
+
 DeviceMemory& memory() {
   static auto* memory = new CudaMemory;
   return *memory;

@@ -55,10 +55,11 @@ void Context::launched(const char* op) {
   recent_[launches_++ % recent_.size()] = op;
   if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess) [[unlikely]]
     fail(op, "the launch failed on cuda:{}: {} ({})", device_, cudaGetErrorString(status), cudaGetErrorName(status));
-  if (waits_after_launches()) synchronize();
+  if (waits_after_launches() && !recording_) synchronize();
 }
 
 void Context::synchronize() {
+  check(!recording_, "cuda", "a step that is being recorded waits for the device: read its results after it");
   use();
   const cudaError_t status = cudaStreamSynchronize(stream());
   if (status != cudaSuccess) [[unlikely]]

@@ -64,8 +64,12 @@ class Context {
   void use() const;
   // Called after each launch: throws what the launch itself ran into, and remembers `op` for errors that come later.
   void launched(const char* op);
-  // Waits for everything launched. Throws for what failed, with the ops it may have been.
+  // Waits for everything launched. Throws for what failed, with the ops it may have been; and while recording.
   void synchronize();
+
+  // While work is recorded instead of done.
+  bool recording() const { return recording_; }
+  void set_recording(bool on) { recording_ = on; }
 
   // Where the kernels of `op` report; looked at by synchronize().
   Fault* fault() const { return fault_; }
@@ -78,6 +82,7 @@ class Context {
   cudaDeviceProp properties_{};
   Stream stream_;
   Fault* fault_ = nullptr;
+  bool recording_ = false;
   std::array<const char*, 16> recent_{};  // a ring of the ops launched since the last synchronize()
   std::size_t launches_ = 0;
 };

@@ -49,6 +49,10 @@ Device open_device(std::string_view text) {
   return {DeviceType::cuda, index};
 }
 
+void synchronize(Device device) {
+  if (device.type != DeviceType::cpu) memory_of(device).synchronize(device.index);
+}
+
 std::string describe(Device device) {
   return device.type == DeviceType::cpu ? "cpu" : open_cuda().describe(device.index);
 }

@@ -32,6 +32,9 @@ struct KernelTable {
 // end in this build, the driver, a library, the device itself.
 Device open_device(std::string_view name);
 
+// Waits for what was given to the device to do; nothing to wait for on the CPU. Throws Error for work that failed.
+void synchronize(Device device);
+
 // "NVIDIA H100 80GB HBM3, 79.2 GiB, driver ...": for the record of a run; "cpu" for the CPU.
 std::string describe(Device device);
 

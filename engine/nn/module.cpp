@@ -63,6 +63,11 @@ void Module::to(Device device) {
   }
 }
 
+Device Module::device() const {
+  const StateDict all = state_dict();
+  return all.empty() ? Device{} : all[0].second.device();
+}
+
 std::vector<Tensor> Module::parameters() const {
   std::vector<Tensor> out;
   for (auto& [name, tensor] : named_parameters()) out.push_back(tensor);

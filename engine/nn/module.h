@@ -34,6 +34,7 @@ class Module {
 
   // Moves parameters and buffers, their gradients dropped. An optimizer is made after it.
   void to(Device device);
+  Device device() const;  // of the parameters; the CPU where there are none
 
   // --- modes ----------------------------------------------------------------------------------------------------
   // Training mode (batch statistics in batch norm, ...) for this module and all below, frozen ones excepted.

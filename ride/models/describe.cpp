@@ -73,7 +73,7 @@ Description observe(Model& model, const DescribeOptions& options, Run&& run) {
   const engine::NoGradGuard no_grad;
   const engine::ForwardObserver observer(
       [&](const Module& layer, const Tensor& y) { out.layers.push_back(cost_of(names.at(&layer), layer, y)); });
-  run(Tensor::zeros({1, model.options().in_channels, options.height, options.width}), out);
+  run(Tensor::zeros({1, model.options().in_channels, options.height, options.width}, {.device = model.device()}), out);
   out.total = sum_of(out.layers);
   out.parameters = parameter_count(model) + options.assignment.parameters;
   return out;

@@ -29,6 +29,7 @@ struct Stream {
   std::deque<std::function<void()>> queue;
   std::size_t done = 0;  // items run so far
   std::unique_ptr<Graph> capture;
+  bool allows_unsafe_calls = true;  // such as cudaMalloc, while it is captured
 };
 
 namespace {
@@ -161,7 +162,7 @@ cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* total) {
 
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   for (const Stream* stream : streams)
-    if (stream->capture) return result(cudaErrorStreamCaptureUnsupported);
+    if (stream->capture && !stream->allows_unsafe_calls) return result(cudaErrorStreamCaptureUnsupported);
   if (memory_used + bytes > memory_bytes) return result(cudaErrorMemoryAllocation);
   memory_used += bytes;
   *pointer = guarded(device_blocks, bytes);
@@ -255,7 +256,8 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+  stream->allows_unsafe_calls = mode == cudaStreamCaptureModeRelaxed;
   stream->capture = std::make_unique<Graph>();
   return cudaSuccess;
 }

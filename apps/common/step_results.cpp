@@ -1,0 +1,40 @@
+#include "apps/common/step_results.h"
+
+#include <cmath>
+
+#include "engine/ops/elementwise.h"
+#include "engine/ops/reduce.h"
+#include "engine/ops/shape_ops.h"
+
+namespace apps {
+
+using engine::Tensor;
+
+Tensor step_numbers(const ride::LossValue& loss, const ride::ExpertLogits& logits, const Tensor& labels) {
+  const engine::NoGradGuard no_grad;
+  const Tensor right = engine::sum(
+      engine::cast(engine::equal(engine::argmax(ride::mean_logits(logits), 1), labels), engine::DType::f32));
+  std::vector<Tensor> numbers = {engine::cast(loss.total.detach(), engine::DType::f32)};
+  for (const auto& [name, value] : loss.parts) numbers.push_back(engine::cast(value, engine::DType::f32));
+  numbers.push_back(right);
+  return engine::stack(numbers, 0);
+}
+
+void StepResults::add(const Tensor& numbers, std::vector<std::string> names, int64_t images) {
+  steps_.push_back({numbers, std::move(names), images});
+}
+
+std::optional<double> StepResults::read_into(TrainingState& state) {
+  const std::vector<Step> steps = std::exchange(steps_, {});
+  for (const Step& step : steps) {
+    const std::vector<double> numbers = step.numbers.to<double>();
+    if (!std::isfinite(numbers[0])) return numbers[0];
+    ride::LossValue loss{.total = Tensor::scalar(numbers[0], engine::DType::f64), .parts = {}};
+    for (std::size_t i = 0; i < step.names.size(); ++i)
+      loss.parts.emplace_back(step.names[i], Tensor::scalar(numbers[i + 1], engine::DType::f64));
+    state.add_batch(loss, static_cast<int64_t>(numbers.back()), step.images);
+  }
+  return std::nullopt;
+}
+
+}  // namespace apps
