@@ -255,7 +255,7 @@ void save_safetensors(const std::string& path, const StateDict& tensors,
     file.write(&length, 8);
     file.write(header);
     for (const auto& [name, tensor] : sorted) {
-      const Tensor dense = contiguous(tensor.detach());
+      const Tensor dense = contiguous(tensor.detach().to(Device{}));
       file.write(dense.raw(), static_cast<std::size_t>(dense.numel()) * size_of(dense.dtype()));
     }
   });

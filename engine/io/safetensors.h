@@ -18,8 +18,9 @@ struct SafetensorsFile {
 // throws Error with the file, the tensor and the offset, and nothing is returned.
 SafetensorsFile load_safetensors(const std::string& path);
 
-// Writes `tensors` row-major whatever their strides (convolution weights as OIHW), atomically (AtomicFile). They are
-// laid out by falling element size, otherwise in their order, so that each lies aligned for readers that map the file.
+// Writes `tensors` of any device row-major whatever their strides (convolution weights as OIHW), atomically
+// (AtomicFile). They are laid out by falling element size, otherwise in their order, so that each lies aligned for
+// readers that map the file.
 void save_safetensors(const std::string& path, const StateDict& tensors,
                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 

@@ -25,9 +25,10 @@ struct Modes {
   }
 };
 
-// Null where gradients may be wanted, or somebody looks at single layers.
-InferenceMode* undisturbed_inference() {
-  return profile::enabled() || ForwardObserver::active() ? nullptr : InferenceMode::current();
+// Null where gradients may be wanted, somebody looks at single layers, or x is on a device that has its own threads.
+InferenceMode* undisturbed_inference(const Tensor& x) {
+  const bool apart = x.device().type == DeviceType::cpu && !profile::enabled() && !ForwardObserver::active();
+  return apart ? InferenceMode::current() : nullptr;
 }
 
 // How x may be cut: into groups of batch_lanes, or images of channels_last.
@@ -66,7 +67,7 @@ void put(const Tensor& part, int64_t first, const Tensor& y) {
 }  // namespace
 
 Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f) {
-  InferenceMode* inference = undisturbed_inference();
+  InferenceMode* inference = undisturbed_inference(x);
   const Cut cut(x);
   if (!inference || !cut.pays()) return f(x);
 
@@ -92,7 +93,7 @@ Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f)
 
 void for_branches(int64_t n, const Tensor& x, const std::function<void(int64_t)>& f) {
   const int64_t threads = num_threads();
-  InferenceMode* inference = undisturbed_inference();
+  InferenceMode* inference = undisturbed_inference(x);
   const bool few = inference && threads > 1 && x.format() == MemoryFormat::channels_last && !Cut(x).pays();
   const int64_t at_once = few ? n / threads * threads : 0;
   if (at_once > 0) {

@@ -11,7 +11,8 @@ namespace engine {
 // f(x), f a part of a network whose output for an image depends on that image alone, with the images first: (N, ...).
 // Under InferenceMode every thread computes it for equally many sixteen-image groups of a batch_lanes tensor, or images
 // of a channels_last one, a few at a time, in the caller's modes (inference, precision) and on views of x; what is left
-// is for all threads together. In one piece otherwise, and while the profiler or an observer looks at single layers.
+// is for all threads together. In one piece otherwise, on other devices than the CPU, and while the profiler or an
+// observer looks at single layers.
 Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f);
 
 // f(i) for i < n: branches of a network that read x and don't depend on one another, such as experts. Where by_groups
