@@ -22,8 +22,12 @@ void fill_words(Context& c, std::byte* target, const std::byte* element, std::si
 
 void fill_memory(Context& c, std::byte* target, const std::byte* element, std::size_t element_size, std::size_t count) {
   if (count == 0) return;
+  if (std::all_of(element, element + element_size, [&](std::byte b) { return b == element[0]; })) {  // zeros, mostly
+    c.use();
+    ENGINE_CUDA(cudaMemsetAsync(target, std::to_integer<int>(element[0]), count * element_size, c.stream()));
+    return c.launched("fill");
+  }
   switch (element_size) {
-    case 1: return fill_words<uint8_t>(c, target, element, count);
     case 2: return fill_words<uint16_t>(c, target, element, count);
     case 4: return fill_words<uint32_t>(c, target, element, count);
     case 8: return fill_words<uint64_t>(c, target, element, count);
