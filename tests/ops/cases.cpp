@@ -23,7 +23,36 @@ Tensor random_reals(const Shape& shape, double low, double high, Generator& rand
   return Tensor::from(values, shape);
 }
 
+Tensor transposed(const Tensor& x) {  // column-major
+  if (x.rank() < 2) return x;
+  std::vector<int> reversed;
+  for (int axis = x.rank() - 1; axis >= 0; --axis) reversed.push_back(axis);
+  return permute(contiguous(permute(x, reversed)), reversed);
+}
+
+Tensor strided(const Tensor& x) {
+  Shape doubled = x.shape();
+  for (int axis = 0; axis < x.rank(); ++axis) doubled[axis] = 2 * x.shape()[axis] + 1;
+  Tensor view = Tensor::full(doubled, 1, {.dtype = x.dtype()});
+  for (int axis = 0; axis < x.rank(); ++axis) view = slice(view, {.axis = axis, .start = 1, .step = 2});
+  copy_into(x, view);
+  return view;
+}
+
+Tensor channels_last(const Tensor& x) { return x.rank() == 4 ? contiguous(x, MemoryFormat::channels_last) : x; }
+
+Tensor expanded(const Tensor& x) {
+  if (x.rank() == 0 || x.shape()[0] < 2) return x;
+  return expand_to(slice(x, {.axis = 0, .start = 0, .end = 1}), x.shape());
+}
+
 }  // namespace
+
+const std::vector<Layout>& layouts() {
+  static const std::vector<Layout> all = {
+      {"transposed", transposed}, {"strided", strided}, {"channels_last", channels_last}, {"expanded", expanded}};
+  return all;
+}
 
 Input index_below(int64_t n, const Shape& shape) {
   return {shape, 0, static_cast<double>(n), Input::Kind::index, false};
@@ -66,7 +95,7 @@ Run run(const Case& c, std::vector<Tensor> inputs, const std::function<Tensor(co
   if (result.y.requires_grad()) {
     Generator random(20210503);
     Tensor dy = cast(random_reals(result.y.shape(), -1, 1, random), result.y.dtype());
-    backward(result.y, arrange ? arrange(dy) : dy);
+    backward(result.y, (arrange ? arrange(dy) : dy).to(result.y.device()));
   }
   for (const Tensor& x : inputs) result.gradients.push_back(x.grad());
   return result;

@@ -1,5 +1,5 @@
 // The table of ops under test. One row serves the gradient check, the comparison of f32 with f64, of views with
-// contiguous inputs and of the 16-bit types with f32.
+// contiguous inputs, of the 16-bit types with f32 and of other devices with the CPU (tests/parity).
 #pragma once
 #include <functional>
 #include <string>
@@ -26,6 +26,7 @@ struct Uses {
   bool gradient = true;  // off for large inputs (two evaluations per element)
   bool layouts = true;
   bool halves = false;  // on for element-wise ops
+  bool devices = true;  // off for what the CPU alone has
 };
 
 struct Case {
@@ -50,8 +51,17 @@ struct Run {
   Tensor y;
   std::vector<Tensor> gradients;  // of the inputs; undefined where none was asked for or none came
 };
-// Forward, and backward of a fixed random gradient that `arrange` may lay out in another way.
+// Forward, and backward of a fixed random gradient that `arrange` may lay out in another way, on the inputs' device.
 Run run(const Case& c, std::vector<Tensor> inputs, const std::function<Tensor(const Tensor&)>& arrange = {});
+
+// The same elements with another layout in memory, or x itself where the layout does not apply: "transposed",
+// "strided" (every second element of a larger tensor), "channels_last", and "expanded": the first slice repeated, so
+// other values. x lives on the CPU.
+struct Layout {
+  std::string name;
+  Tensor (*arrange)(const Tensor& x);
+};
+const std::vector<Layout>& layouts();
 
 // Largest |a - b| / max(1, |b|); infinite when shapes differ or one side alone is not finite.
 double difference(const Tensor& a, const Tensor& b);

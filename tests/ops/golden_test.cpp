@@ -277,7 +277,7 @@ TEST_CASE("golden: outputs and gradients agree with PyTorch's") {
       const std::string wide = compare(values, op, rows, DType::f64, 1e-7);
       CHECK_MESSAGE((wide.empty() || name.starts_with("cast")), name, " f64:", wide);
     } catch (const Error& error) {
-      FAIL_CHECK(name << ": " << error.what());
+      FAIL_CHECK(name << ": " << std::string(error.what()));
     }
   }
 }
