@@ -132,8 +132,11 @@ const char* cudaGetErrorName(cudaError_t error) {
 const char* cudaGetErrorString(cudaError_t error) {
   return error == cudaErrorIllegalAddress && !fault_text.empty() ? fault_text.c_str() : cudaGetErrorName(error);
 }
-cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
-cudaError_t cudaPeekAtLastError() { return last_error; }
+cudaError_t cudaGetLastError() {
+  const cudaError_t error = std::exchange(last_error, cudaSuccess);
+  return sticky_error != cudaSuccess ? sticky_error : error;
+}
+cudaError_t cudaPeekAtLastError() { return sticky_error != cudaSuccess ? sticky_error : last_error; }
 
 cudaError_t cudaDriverGetVersion(int* version) {
   *version = CUDART_VERSION;
@@ -161,6 +164,7 @@ cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* total) {
 }
 
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
+  if (sticky_error != cudaSuccess) return result(sticky_error);
   for (const Stream* stream : streams)
     if (stream->capture && !stream->allows_unsafe_calls) return result(cudaErrorStreamCaptureUnsupported);
   if (memory_used + bytes > memory_bytes) return result(cudaErrorMemoryAllocation);
@@ -186,6 +190,7 @@ cudaError_t cudaFreeHost(void* pointer) {
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (sticky_error != cudaSuccess) return result(sticky_error);
   const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   if (to_device && !is_inside(device_blocks, to, bytes)) return result(cudaErrorInvalidValue);
@@ -202,6 +207,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
+  if (sticky_error != cudaSuccess) return result(sticky_error);
   if (!is_inside(device_blocks, to, bytes)) return result(cudaErrorInvalidValue);
   enqueue(stream, [to, value, bytes] { std::memset(to, value, bytes); });
   return cudaSuccess;
