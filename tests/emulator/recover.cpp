@@ -1,0 +1,4 @@
+#include "tests/emulator/execution.h"
+#include "tests/parity/parity.h"
+
+void engine::test::recover() { emulator::take_fault(); }

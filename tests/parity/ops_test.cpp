@@ -1,0 +1,86 @@
+// Every op of the case table on the device, beside the CPU.
+#include "engine/core/random.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/loss.h"
+#include "engine/ops/shape_ops.h"
+#include "tests/error_of.h"
+#include "tests/parity/parity.h"
+
+using namespace engine;
+using namespace engine::test;
+
+namespace {
+
+template <class F>
+void for_each_case(const std::vector<Case>& cases, F&& f) {
+  for (const Case& c : cases)
+    if (c.uses.devices) f(c);
+}
+
+}  // namespace
+
+TEST_CASE("parity: every op in f32") {
+  DEVICE_OR_SKIP(device);
+  for_each_case(all_cases(), [&](const Case& c) { check_parity(c, device, DType::f32); });
+}
+
+// The large cases are left out: the CPU's plain f64 loops would take longer than all the rest.
+TEST_CASE("parity: every op in f64") {
+  DEVICE_OR_SKIP(device);
+  for_each_case(all_cases(), [&](const Case& c) {
+    if (c.uses.gradient) check_parity(c, device, DType::f64);
+  });
+}
+
+TEST_CASE("parity: every op on views and other layouts") {
+  DEVICE_OR_SKIP(device);
+  for_each_case(all_cases(), [&](const Case& c) {
+    if (!c.uses.layouts) return;
+    for (const Layout& layout : layouts()) check_parity(c, device, DType::f32, &layout);
+  });
+}
+
+TEST_CASE("parity: element-wise ops in bf16 and f16") {
+  DEVICE_OR_SKIP(device);
+  for_each_case(all_cases(), [&](const Case& c) {
+    if (!c.uses.halves) return;
+    for (const DType dtype : {DType::bf16, DType::f16}) check_parity(c, device, dtype);
+  });
+}
+
+// What a network runs in bf16: its sums are f32 on both sides.
+TEST_CASE("parity: convolutions, products, norms and pooling in bf16") {
+  DEVICE_OR_SKIP(device);
+  for_each_case(network_cases(), [&](const Case& c) {
+    check_parity(c, device, DType::bf16);
+    if (c.uses.layouts) check_parity(c, device, DType::bf16, &layouts()[2]);
+  });
+}
+
+TEST_CASE("parity: dropout drops the CPU's elements, in every layout") {
+  DEVICE_OR_SKIP(device);
+  Case c{"dropout", {{{3, 5, 7, 2}, 1, 2}}, {}, 0};
+  const Tensor x = make_inputs(c, DType::f32)[0];
+  std::vector<Tensor> arranged = {x};
+  for (const Layout& layout : layouts()) arranged.push_back(layout.arrange(x));
+  for (const Tensor& here : arranged) {
+    const auto dropped = [&](const Tensor& t) {
+      manual_seed(9);
+      return dropout(t, {.p = 0.4}).to<float>();
+    };
+    CHECK(dropped(here.to(device)) == dropped(here));
+  }
+}
+
+TEST_CASE("parity: a label that is no class is reported by the next wait, with its value") {
+  DEVICE_OR_SKIP(device);
+  const Tensor logits = Tensor::zeros({3, 10}, {.device = device});
+  for (const int64_t bad : {int64_t{12}, int64_t{10}, int64_t{-1}}) {
+    const Tensor labels = Tensor::from<int64_t>({1, bad, 9}, {3}).to(device);
+    const std::string error = error_of([&] { cross_entropy(logits, labels).item(); });
+    CHECK_MESSAGE(contains(error, fmt::format("[gather] index {} is out of range for an axis of size 10", bad)), error);
+    recover();
+  }
+  const Tensor labels = Tensor::from<int64_t>({1, 0, 9}, {3}).to(device);
+  CHECK(cross_entropy(logits, labels).item() == doctest::Approx(std::log(10.0)));
+}

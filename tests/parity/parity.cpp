@@ -1,0 +1,75 @@
+#include "tests/parity/parity.h"
+
+#include "engine/ops/shape_ops.h"
+
+namespace engine::test {
+namespace {
+
+struct Allowed {
+  double forward, backward;  // of |device - cpu| / max(1, |cpu|)
+};
+
+// Each side may be off by the case's tolerance, whose reason stands beside the case; the device adds in another order.
+Allowed allowed(const Case& c, DType dtype) {
+  switch (dtype) {
+    case DType::f32: return {2 * c.tolerance, 2 * c.tolerance};
+    // The same roundings, each 2^-29 of f32's.
+    case DType::f64: return {2 * c.tolerance * 0x1p-29, 2 * c.tolerance * 0x1p-29};
+    default: break;
+  }
+  // Both compute in f32 and round once, which may be up on one side and down on the other; so do the gradients of sums
+  // and products. Those of element-wise ops take rounded outputs or products, up to three, each scaled by a factor up
+  // to 8 (case_test.cpp).
+  const double rounding = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
+  return {rounding + 2 * c.tolerance, (c.uses.halves ? 24 : 2) * rounding + 2 * c.tolerance};
+}
+
+// Element-wise ops get all their inputs in 16 bits. The others get what Autocast gives them: activations in 16 bits,
+// which are the first input and the last where it is a residual, and parameters in f32.
+std::vector<Tensor> inputs_of(const Case& c, DType dtype) {
+  const bool half = dtype == DType::bf16 || dtype == DType::f16;
+  if (!half || c.uses.halves) return make_inputs(c, dtype);
+  std::vector<Tensor> inputs = make_inputs(c, DType::f32);
+  const bool residual = inputs.size() > 1 && inputs.back().shape() == inputs[0].shape();
+  inputs[0] = cast(inputs[0], dtype);
+  if (residual) inputs.back() = cast(inputs.back(), dtype);
+  return inputs;
+}
+
+std::vector<Tensor> arranged(const Case& c, DType dtype, const Layout* layout, Device device) {
+  std::vector<Tensor> out;
+  for (const Tensor& x : inputs_of(c, dtype)) out.push_back((layout ? layout->arrange(x) : x).detach().to(device));
+  return out;
+}
+
+void check_kind(const std::string& what, const Tensor& got, const Tensor& wanted, Device device) {
+  if (!got.defined() || !wanted.defined()) return;
+  CHECK_MESSAGE(got.dtype() == wanted.dtype(), what, " is ", got.str(), ", on the CPU ", wanted.str());
+  CHECK_MESSAGE(got.device() == device, what, " is ", got.str());
+}
+
+}  // namespace
+
+void check_parity(const Case& c, Device device, DType dtype, const Layout* layout) {
+  const std::string label = fmt::format("{}, {}, {}", c.name, name(dtype), layout ? layout->name : "contiguous");
+  const auto arrange = [&](const Tensor& dy) { return layout ? layout->arrange(dy) : dy; };
+  try {
+    const Run wanted = run(c, arranged(c, dtype, layout, {}), arrange);
+    const Run got = run(c, arranged(c, dtype, layout, device), arrange);
+    const Allowed most = allowed(c, dtype);
+    const double forward = difference(got.y, wanted.y);
+    CHECK_MESSAGE(forward <= most.forward, label, ": output off by ", forward, ", allowed ", most.forward);
+    check_kind(label, got.y, wanted.y, device);
+    for (std::size_t k = 0; k < wanted.gradients.size(); ++k) {
+      const double backward = difference(got.gradients[k], wanted.gradients[k]);
+      CHECK_MESSAGE(backward <= most.backward, label, ": gradient of input ", k, " off by ", backward, ", allowed ",
+                    most.backward);
+      check_kind(label, got.gradients[k], wanted.gradients[k], device);
+    }
+  } catch (const Error& error) {
+    recover();
+    FAIL_CHECK(label << ": " << std::string(error.what()));
+  }
+}
+
+}  // namespace engine::test
