@@ -60,6 +60,7 @@ struct Meeting {
 
 struct Touch {  // of a shared element
   int writer = -1, reader = -1;
+  bool several_warps = false;  // since that barrier readers of more than one warp
   bool several_readers = false;
   unsigned write_epoch = 0, read_epoch = 0;  // barriers before it
   unsigned write_meeting = 0, read_meeting = 0;
@@ -277,6 +278,9 @@ void note_read(const SharedArray& array, std::size_t i) {
   if (!ordered(touch.writer, touch.write_epoch, touch.write_meeting))
     fault(fmt::format("reads shared element {} that thread {} writes, with no barrier between", i, touch.writer));
   const bool same = touch.read_epoch == block.epoch && touch.read_meeting == meeting_epoch();
+  touch.several_warps =
+      touch.read_epoch == block.epoch &&
+      (touch.several_warps || (touch.reader >= 0 && touch.reader / warp_size != current->number / warp_size));
   touch.several_readers = same && (touch.several_readers || (touch.reader >= 0 && touch.reader != current->number));
   touch.reader = current->number;
   touch.read_epoch = block.epoch;
@@ -289,6 +293,7 @@ void note_write(const SharedArray& array, std::size_t i) {
   const bool read_by_others =
       touch.reader >= 0 &&
       (!ordered(touch.reader, touch.read_epoch, touch.read_meeting) ||
+       (touch.several_warps && touch.read_epoch == block.epoch) ||
        (touch.several_readers && touch.read_epoch == block.epoch && touch.read_meeting == meeting_epoch()));
   if (read_by_others)
     fault(fmt::format("writes shared element {} that thread {} reads, with no barrier between", i, touch.reader));

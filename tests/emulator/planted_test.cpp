@@ -62,6 +62,16 @@ __global__ void reverse_twice(Global<const float> x, Global<float> y) {
   }
 }
 
+// The second warp still reads what the first one, having met, writes.
+__global__ void read_by_two_warps(Global<float> y) {
+  ENGINE_SHARED(float, place, 1);
+  if (threadIdx.x == 0) place[0] = 1;
+  __syncthreads();
+  y[threadIdx.x] = place[0];
+  __syncwarp();
+  if (threadIdx.x == 0) place[0] = 2;
+}
+
 __global__ void one_place(Global<float> y) {
   ENGINE_SHARED(float, place, 1);
   place[0] = static_cast<float>(threadIdx.x);
@@ -209,6 +219,7 @@ TEST_CASE("emulator: a missing barrier is found, before a read and before a writ
   }
   emulator::set_order(emulator::Order::forward);
   check_found("writes too, with no barrier between", two_warps, one_place, pointer<float>(y));
+  check_found("with no barrier between", two_warps, read_by_two_warps, pointer<float>(y));
 }
 
 TEST_CASE("emulator: lanes of a warp that don't meet before they read from one another are found") {
