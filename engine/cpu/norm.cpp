@@ -7,6 +7,7 @@
 #include "engine/cpu/lanes/norm.h"
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/batch_norm.h"
 
 namespace engine::cpu {
 namespace {
@@ -198,12 +199,12 @@ template <class T, class S>
 void normalize_plain(const Layout& l, const T* x, const S* mean, const S* inv_std, const S* weight, const S* bias,
                      const T* residual, bool relu, T* y) {
   parallel_for(l.channels, 1, [&](int64_t c, int64_t end) {
-    for (; c < end; ++c)
+    for (; c < end; ++c) {
+      const functors::Normalize<S> f{mean[c], inv_std[c] * weight[c], bias[c], relu};
       for_channel<T>(l, c, [&](int64_t i) {
-        S v = (static_cast<Compute<T>>(x[i]) - mean[c]) * inv_std[c] * weight[c] + bias[c];
-        if (residual) v += static_cast<Compute<T>>(residual[i]);
-        y[i] = static_cast<T>(relu && v <= 0 ? S(0) : v);
+        y[i] = static_cast<T>(f(static_cast<S>(x[i]), residual ? static_cast<S>(residual[i]) : S(0)));
       });
+    }
   });
 }
 
@@ -217,20 +218,21 @@ void backward_plain(const Layout& l, const BatchNormSaved& saved, const T* dy, T
   parallel_for(l.channels, 1, [&](int64_t c, int64_t end) {
     for (; c < end; ++c) {
       double sum_g = 0, sum_gz = 0;
-      auto g = [&](int64_t i) {
-        return y && !(static_cast<Compute<T>>(y[i]) > 0) ? 0.0 : static_cast<double>(static_cast<Compute<T>>(dy[i]));
+      const auto wide = [](T value) { return static_cast<double>(static_cast<Compute<T>>(value)); };
+      const auto g = [&](int64_t i) {
+        return y ? functors::Relu<double>{}.backward(0, wide(y[i]), wide(dy[i])) : wide(dy[i]);
       };
-      auto z = [&](int64_t i) { return (static_cast<double>(static_cast<Compute<T>>(x[i])) - mean[c]) * inv_std[c]; };
       for_channel<T>(l, c, [&](int64_t i) {
         sum_g += g(i);
-        sum_gz += g(i) * z(i);
+        sum_gz += g(i) * (wide(x[i]) - mean[c]) * inv_std[c];
       });
       dweight[c] = static_cast<S>(sum_gz);
       dbias[c] = static_cast<S>(sum_g);
-      const double k = saved.batch_statistics ? 1 / n : 0, ws = static_cast<double>(weight[c]) * inv_std[c];
+      const auto input = functors::NormalizeGradient<double>::of(mean[c], inv_std[c], weight[c], sum_gz, sum_g,
+                                                                 saved.batch_statistics ? 1 / n : 0);
       for_channel<T>(l, c, [&](int64_t i) {
         if (dresidual) dresidual[i] = static_cast<T>(static_cast<Compute<T>>(g(i)));
-        dx[i] = static_cast<T>(static_cast<Compute<T>>(ws * (g(i) - k * sum_g - k * z(i) * sum_gz)));
+        dx[i] = static_cast<T>(static_cast<Compute<T>>(input(wide(x[i]), g(i))));
       });
     }
   });

@@ -47,6 +47,12 @@ inline bool __any_sync(uint32_t mask, bool predicate) { return ::emulator::ballo
 inline int __popc(uint32_t bits) { return __builtin_popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
 inline void __threadfence() {}
+// Blocks run one after the other, and fibers change places only where they wait: nothing comes between.
+inline unsigned atomicInc(unsigned* value, unsigned last) {
+  const unsigned before = *value;
+  *value = before >= last ? 0 : before + 1;
+  return before;
+}
 inline void __threadfence_system() {}
 inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
 inline double rsqrt(double x) { return 1 / std::sqrt(x); }
