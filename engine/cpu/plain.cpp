@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "engine/core/parallel.h"
+#include "engine/kernels/pool_windows.h"
 
 namespace engine::cpu::plain {
 namespace {
@@ -36,19 +37,6 @@ void for_products(const Shape& x, const Shape& w, const Shape& y, const Conv2dOp
                 const int64_t v = q * o.stride.w - o.padding.w + s * o.dilation.w;
                 if (h >= 0 && h < x[2] && v >= 0 && v < x[3]) f(n, k, p, q, c, k / per_group * w[1] + c, h, v, r, s);
               }
-}
-
-struct Window {
-  int64_t h0, h1, w0, w1;  // inside the image
-  int64_t size;            // the average's divisor
-};
-
-Window window(const Shape& x, const Pool2dOptions& o, int64_t p, int64_t q) {
-  const int64_t h = p * o.stride.h - o.padding.h, w = q * o.stride.w - o.padding.w;
-  Window v{std::max<int64_t>(h, 0), std::min(h + o.kernel.h, x[2]), std::max<int64_t>(w, 0),
-           std::min(w + o.kernel.w, x[3]), 0};
-  v.size = o.count_include_pad ? o.kernel.h * o.kernel.w : (v.h1 - v.h0) * (v.w1 - v.w0);
-  return v;
 }
 
 template <class F>
@@ -93,13 +81,14 @@ void conv_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dOptions
 void max_pool(const Tensor& x, const Pool2dOptions& options, const Tensor& y, const Tensor& where) {
   const At px(x), py(y);
   int64_t* winner = where.data<int64_t>();
+  const PoolWindows windows = pool_windows(x.shape(), y.shape(), options);
   for_outputs(y.shape(), [&](auto n, auto c, auto p, auto q) {
-    const Window v = window(x.shape(), options, p, q);
+    const PoolRange rows = windows.h.pixels_of(p), columns = windows.w.pixels_of(q);
     double best = -std::numeric_limits<double>::infinity();
-    int64_t at = v.h0 * x.size(3) + v.w0;
-    for (int64_t h = v.h0; h < v.h1; ++h)
-      for (int64_t w = v.w0; w < v.w1; ++w)
-        if (px(n, c, h, w) > best || px(n, c, h, w) != px(n, c, h, w)) {
+    int64_t at = rows.begin * x.size(3) + columns.begin;
+    for (int64_t h = rows.begin; h < rows.end; ++h)
+      for (int64_t w = columns.begin; w < columns.end; ++w)
+        if (functors::takes_over(px(n, c, h, w), best)) {
           best = px(n, c, h, w);
           at = h * x.size(3) + w;
         }
@@ -120,22 +109,25 @@ void max_pool_backward(const Tensor& dy, const Tensor& where, const Tensor& dx) 
 
 void average_pool(const Tensor& x, const Pool2dOptions& options, const Tensor& y) {
   const At px(x), py(y);
+  const PoolWindows windows = pool_windows(x.shape(), y.shape(), options);
   for_outputs(y.shape(), [&](auto n, auto c, auto p, auto q) {
-    const Window v = window(x.shape(), options, p, q);
+    const PoolRange rows = windows.h.pixels_of(p), columns = windows.w.pixels_of(q);
     double sum = 0;
-    for (int64_t h = v.h0; h < v.h1; ++h)
-      for (int64_t w = v.w0; w < v.w1; ++w) sum += px(n, c, h, w);
-    py(n, c, p, q) = sum / static_cast<double>(v.size);
+    for (int64_t h = rows.begin; h < rows.end; ++h)
+      for (int64_t w = columns.begin; w < columns.end; ++w) sum += px(n, c, h, w);
+    py(n, c, p, q) = sum / static_cast<double>(windows.divisor(p, q));
   });
 }
 
 void average_pool_backward(const Tensor& dy, const Pool2dOptions& options, const Tensor& dx) {
   const At pdy(dy), pdx(dx);
+  const PoolWindows windows = pool_windows(dx.shape(), dy.shape(), options);
   clear(dx);
   for_outputs(dy.shape(), [&](auto n, auto c, auto p, auto q) {
-    const Window v = window(dx.shape(), options, p, q);
-    for (int64_t h = v.h0; h < v.h1; ++h)
-      for (int64_t w = v.w0; w < v.w1; ++w) pdx(n, c, h, w) += pdy(n, c, p, q) / static_cast<double>(v.size);
+    const PoolRange rows = windows.h.pixels_of(p), columns = windows.w.pixels_of(q);
+    const double share = pdy(n, c, p, q) / static_cast<double>(windows.divisor(p, q));
+    for (int64_t h = rows.begin; h < rows.end; ++h)
+      for (int64_t w = columns.begin; w < columns.end; ++w) pdx(n, c, h, w) += share;
   });
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/cuda/column_shape.h"
-#include "engine/cuda/runtime.h"
+#include "engine/cuda/recording.h"
 #include "engine/kernels/select.h"
 #include "tests/distance.h"
 #include "tests/emulator/compare.h"
@@ -160,7 +160,7 @@ TEST_CASE("batch norm's variance survives a mean far from zero and a first value
   CHECK(variance.to<double>()[1] == doctest::Approx(second).epsilon(1e-5));
 }
 
-TEST_CASE("batch norm's kernels in a captured graph leave their counters ready for the next replay") {
+TEST_CASE("batch norm's kernels in a recorded step leave their counters ready for the next replay") {
   const Inputs in = inputs({9, 8, 24, 24}, {.format = MemoryFormat::channels_last}, false, false);
   const Device device = open_device("cuda");
   const NormKernels& norm = kernels(device).norm;
@@ -168,21 +168,13 @@ TEST_CASE("batch norm's kernels in a captured graph leave their counters ready f
   norm.statistics(x, mean, variance);
   const std::vector<float> want = variance.to<float>();
 
-  cudaStream_t stream = cuda::context(0).stream();
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t exec = nullptr;
-  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed) == cudaSuccess);
-  norm.statistics(x, mean, variance);
-  REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
-  REQUIRE(cudaGraphInstantiate(&exec, graph) == cudaSuccess);
+  const auto recording = cuda::record(device.index, [&] { norm.statistics(x, mean, variance); });
   const Tensor cleared = Tensor::full({8}, -1, {.device = device});
   for (int replay = 0; replay < 3; ++replay) {
     kernels(device).elementwise.copy(cleared, variance);
-    REQUIRE(cudaGraphLaunch(exec, stream) == cudaSuccess);
+    recording->replay();
     CHECK(variance.to<float>() == want);
   }
-  CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
-  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
 }
 
 TEST_CASE("the shape of a walk by columns covers everything, with blocks for the whole device") {
