@@ -8,9 +8,9 @@
 namespace apps {
 namespace {
 
-// Where two texts first differ, for a message.
-std::string first_difference(const std::string& a, const std::string& b) {
-  std::istringstream left(a), right(b);
+// Where two recipes first differ, for a message; empty where they are equal.
+std::string first_difference(const ride::Recipe& a, const ride::Recipe& b) {
+  std::istringstream left(ride::to_toml(a)), right(ride::to_toml(b));
   std::string x, y;
   while (true) {
     const bool more_left = static_cast<bool>(std::getline(left, x)),
@@ -91,7 +91,8 @@ TrainingState resume_training(const std::string& path, const ride::Recipe& recip
   TrainingState state;
   engine::Generator::State random{};
   try {
-    difference = first_difference(checkpoint.text("recipe"), ride::to_toml(recipe));
+    // Parsed, so that a key younger than the checkpoint has its default there too.
+    difference = first_difference(ride::parse_recipe(checkpoint.text("recipe"), "its recipe"), recipe);
     state = state_of(checkpoint);
     random = random_of(checkpoint);
   } catch (const engine::Error& error) {

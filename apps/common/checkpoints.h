@@ -32,7 +32,8 @@ void save_training(const std::string& path, const ride::Recipe& recipe, const en
 
 // Loads them back into the tensors of `model` and of the optimizer and restores the default random generator. Throws,
 // with nothing loaded, when the file is no training checkpoint, holds another architecture or optimizer (all names that
-// do not fit are listed) or was trained by another recipe (the first differing line is named).
+// do not fit are listed) or was trained by another recipe (the first differing line is named; keys that the stored
+// recipe lacks, younger than the checkpoint, count with their defaults).
 TrainingState resume_training(const std::string& path, const ride::Recipe& recipe, const engine::StateDict& model,
                               const engine::Optimizer& optimizer);
 

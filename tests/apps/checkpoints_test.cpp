@@ -99,6 +99,42 @@ TEST_CASE("checkpoints: what doesn't fit is named with the file, and nothing is 
   };
   CHECK(contains(damage("random_seed", "x"), "\"random_seed\" is \"x\""));
   CHECK(contains(damage("losses", "x"), "no list of sums"));
+  CHECK(contains(damage("recipe", "seed = "), "can't be resumed: [recipe] its recipe:1:"));
+  CHECK(contains(damage("recipe", "[model]\nformta = 1\n"), "its recipe:2: unknown key \"model.formta\""));
   engine::save_checkpoint(path, {.model = saved.model.state_dict(), .optimizer = {}, .metadata = {}});
   CHECK(contains(refuses({}, same, same.optimizer), "no \"recipe\""));
+}
+
+TEST_CASE(
+    "checkpoints: a stored recipe without a younger key goes on with the key's default, and with no other value") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "last.safetensors";
+  const Run saved(4);
+  ride::Recipe recipe;
+  recipe.model.format = "auto";
+  const auto save_without_format = [&] {
+    save_training(path, recipe, saved.model.state_dict(), saved.optimizer, in_an_epoch());
+    engine::Checkpoint checkpoint = engine::load_checkpoint(path);
+    std::string& text = checkpoint.metadata["recipe"];
+    const std::size_t line = text.find("\nformat = ") + 1;
+    REQUIRE(line != 0);
+    text.erase(line, text.find('\n', line) + 1 - line);
+    engine::save_checkpoint(path, checkpoint);
+  };
+  save_without_format();
+  const Run resumed(4);
+  CHECK(resume_training(path, recipe, resumed.model.state_dict(), resumed.optimizer).step == 171);
+  CHECK(resumed.values() == saved.values());
+
+  const auto refuses = [&](const ride::Recipe& now) {
+    return error_of([&] { resume_training(path, now, resumed.model.state_dict(), resumed.optimizer); });
+  };
+  ride::Recipe other = recipe;
+  other.model.format = "channels_last";
+  CHECK(contains(refuses(other), "`format = \"auto\""));
+  CHECK(contains(refuses(other), "`format = \"channels_last\""));
+  recipe.seed = 2;
+  save_without_format();  // what the stored recipe does say still counts
+  recipe.seed = 1;
+  CHECK(contains(refuses(recipe), "`seed = 2"));
 }
