@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "engine/core/error.h"
+#include "engine/core/poison.h"
 
 namespace engine {
 namespace {
@@ -17,9 +18,11 @@ constexpr std::size_t huge_page = std::size_t{2} << 20;
 class HostBlocks : public BlockSource {
  public:
   void* allocate(std::size_t bytes) override {
-    if (bytes < huge_page) return std::aligned_alloc(64, bytes);
-    void* pointer = std::aligned_alloc(huge_page, bytes);
-    if (pointer) madvise(pointer, bytes, MADV_HUGEPAGE);  // advice only: a kernel without huge pages ignores it
+    const bool large = bytes >= huge_page;
+    void* pointer = nullptr;
+    // aligned_alloc would ask for multiples of the alignment.
+    if (posix_memalign(&pointer, large ? huge_page : 64, bytes) != 0) return nullptr;
+    if (large) madvise(pointer, bytes, MADV_HUGEPAGE);  // advice only: a kernel without huge pages ignores it
     return pointer;
   }
   void release(void* block) override { std::free(block); }
@@ -53,6 +56,9 @@ void* CachingAllocator::allocate(std::size_t bytes) {
   } else {
     pointer = reserve(size);
   }
+  // Under AddressSanitizer neither a block's tail beyond what was asked nor a cached block may be touched.
+  unpoison(pointer, bytes);
+  poison(static_cast<std::byte*>(pointer) + bytes, size - bytes);
   ++live_[size];
   stats_.allocated += size;
   stats_.peak_allocated = std::max(stats_.peak_allocated, stats_.allocated);
@@ -89,6 +95,7 @@ std::string CachingAllocator::largest_blocks() const {
 void CachingAllocator::release(void* pointer, std::size_t bytes) {
   const std::size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
+  poison(pointer, size);
   free_[size].push_back(pointer);
   --live_[size];
   stats_.allocated -= size;
@@ -96,7 +103,10 @@ void CachingAllocator::release(void* pointer, std::size_t bytes) {
 
 void CachingAllocator::empty_cache_locked() {
   for (auto& [size, blocks] : free_) {
-    for (void* block : blocks) source_->release(block);
+    for (void* block : blocks) {
+      unpoison(block, size);
+      source_->release(block);
+    }
     stats_.reserved -= size * blocks.size();
     blocks.clear();
   }

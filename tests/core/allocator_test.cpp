@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 using namespace engine;
 
@@ -101,3 +104,24 @@ TEST_CASE("threads may allocate and release at once") {
   CHECK(allocator.stats().allocated == 0);
   CHECK(allocator.stats().system_allocations <= 4 * 7);
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+TEST_CASE("under AddressSanitizer a block's slack and released blocks may not be touched") {
+  CachingAllocator allocator;
+  auto* block = static_cast<unsigned char*>(allocator.allocate(1001));
+  REQUIRE(CachingAllocator::rounded(1001) > 1001);
+  const auto poisoned = [&](std::size_t from, std::size_t bytes) {
+    return static_cast<unsigned char*>(__asan_region_is_poisoned(block + from, bytes));
+  };
+  CHECK(poisoned(0, 1001) == nullptr);
+  CHECK(poisoned(0, 1002) == block + 1001);
+  CHECK(__asan_address_is_poisoned(block + CachingAllocator::rounded(1001) - 1));
+  allocator.release(block, 1001);
+  CHECK(poisoned(0, 1) == block);
+  CHECK(poisoned(1000, 1) == block + 1000);
+  REQUIRE(allocator.allocate(1010) == block);  // of the same class, but nine bytes longer
+  CHECK(poisoned(0, 1010) == nullptr);
+  CHECK(poisoned(0, 1011) == block + 1010);
+  allocator.release(block, 1010);
+}
+#endif
