@@ -8,12 +8,14 @@
 
 namespace engine::test {
 
-// The largest difference as a share of the largest value that was wanted; shapes must agree.
+// The largest difference as a share of the largest value that was wanted, infinite where one is not a number; shapes
+// must agree.
 inline double relative_distance(const Tensor& got, const Tensor& wanted) {
   REQUIRE(got.shape() == wanted.shape());
   const auto a = got.to<double>(), b = wanted.to<double>();
   double worst = 0, largest = 1e-30;
   for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i] - b[i])) return INFINITY;
     worst = std::max(worst, std::abs(a[i] - b[i]));
     largest = std::max(largest, std::abs(b[i]));
   }

@@ -1,10 +1,9 @@
-#include <cmath>
-
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/update.h"
 
 namespace engine::cpu {
 namespace {
@@ -48,32 +47,21 @@ void sgd_piece(const SgdItem& item, const SgdUpdate& u, int64_t i, int64_t end) 
     using T = typename decltype(tag)::type;
     T *p = item.parameter.data<T>(), *v = item.momentum.data<T>();
     const T* g = item.gradient.data<T>();
-    const T lr = static_cast<T>(u.lr), momentum = static_cast<T>(u.momentum), decay = static_cast<T>(u.weight_decay);
-    if constexpr (std::is_same_v<T, float>) {
-      row_kernels().sgd(p + i, g + i, v + i, end - i, lr, momentum, decay, u.nesterov);
-    } else {
-      for (; i < end; ++i) {
-        const T d = g[i] + decay * p[i];
-        v[i] = momentum * v[i] + d;
-        p[i] -= lr * (u.nesterov ? d + momentum * v[i] : v[i]);
-      }
-    }
+    const auto rule = updates::rule<T>(u);
+    if constexpr (std::is_same_v<T, float>)
+      row_kernels().sgd(p + i, g + i, v + i, end - i, rule.lr, rule.momentum, rule.weight_decay, rule.nesterov);
+    else
+      for (; i < end; ++i) rule(p[i], g[i], v[i]);
   });
 }
 
 void adamw_piece(const AdamWItem& item, const AdamWUpdate& u, int64_t i, int64_t end) {
-  const double step = static_cast<double>(u.step);
-  const double root = std::sqrt(1 - std::pow(u.beta2, step)), rate = u.lr / (1 - std::pow(u.beta1, step));
   dispatch_parameter("adamw", item.parameter.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     T *p = item.parameter.data<T>(), *m = item.exp_avg.data<T>(), *v = item.exp_avg_sq.data<T>();
     const T* g = item.gradient.data<T>();
-    for (; i < end; ++i) {
-      m[i] = static_cast<T>(u.beta1) * m[i] + static_cast<T>(1 - u.beta1) * g[i];
-      v[i] = static_cast<T>(u.beta2) * v[i] + static_cast<T>(1 - u.beta2) * g[i] * g[i];
-      const T scale = std::sqrt(v[i]) / static_cast<T>(root) + static_cast<T>(u.eps);
-      p[i] = p[i] * static_cast<T>(1 - u.lr * u.weight_decay) - static_cast<T>(rate) * m[i] / scale;
-    }
+    const auto rule = updates::rule<T>(u);
+    for (; i < end; ++i) rule(p[i], g[i], m[i], v[i]);
   });
 }
 

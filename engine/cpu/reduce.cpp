@@ -6,6 +6,7 @@
 #include "engine/cpu/dense.h"
 #include "engine/cpu/strided.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/order.h"
 
 namespace engine::cpu {
 namespace {
@@ -64,14 +65,6 @@ void sum(const Tensor& any, double scale, const Tensor& y) {
     run(TypeTag<int64_t>{});
   else
     dispatch_floating(x.dtype(), "sum", run);
-}
-
-// a goes before b in falling order; NaN counts as the largest, as in PyTorch.
-template <class C>
-bool greater(C a, C b) {
-  if constexpr (std::is_floating_point_v<C>)
-    if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && !std::isnan(b);
-  return a > b;
 }
 
 void argmax(const Tensor& x, int axis, const Tensor& index) {

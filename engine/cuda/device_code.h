@@ -6,6 +6,7 @@
 //   ENGINE_DYNAMIC_SHARED(T, a)  the launch's dynamic shared memory as T a[]
 //   load<N>(p, i), store(p, i, v)   N neighbours at once; i is a multiple of N, p aligned to N elements
 //   atomic_add(p, i, value)      p[i] += value, by one thread at a time
+//   claim(flag)                  sets *flag from 0 to 1; true for the one thread that did
 #pragma once
 #include <cuda_runtime.h>
 
@@ -39,6 +40,8 @@ template <class T>
 __device__ T atomic_add(T* p, int64_t i, T value) {
   return atomicAdd(p + i, value);
 }
+
+__device__ inline bool claim(uint32_t* flag) { return atomicCAS(flag, 0u, 1u) == 0; }
 
 // A tensor's memory as kernels take it; null for an undefined tensor. Throws when T is not its type.
 template <class T>

@@ -8,6 +8,8 @@ KernelTable kernel_table() {
   fill_binary(table.elementwise);
   fill_copy(table.elementwise);
   fill(table.reduce);
+  fill_sort(table.reduce);
+  fill_softmax(table.reduce);
   fill(table.index);
   fill(table.conv);
   fill(table.matmul);

@@ -8,6 +8,8 @@ void fill_unary(ElementwiseKernels& table);
 void fill_binary(ElementwiseKernels& table);
 void fill_copy(ElementwiseKernels& table);
 void fill(ReduceKernels& table);
+void fill_sort(ReduceKernels& table);
+void fill_softmax(ReduceKernels& table);
 void fill(IndexKernels& table);
 void fill(ConvKernels& table);
 void fill(MatmulKernels& table);

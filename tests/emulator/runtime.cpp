@@ -149,7 +149,7 @@ cudaError_t cudaGetDeviceCount(int* count) {
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return result(cudaErrorInvalidDevice);
-  *properties = {"emulated device", memory_bytes, 48 << 10, 4, 2048, 9, 0};
+  *properties = {"emulated device", memory_bytes, 48 << 10, 4, 2048, 9, 0, 16 << 10};
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : result(cudaErrorInvalidDevice); }

@@ -11,6 +11,7 @@
 #define __global__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__ &  // const T __grid_constant__ x: one copy, which all threads read
 
 #define CUDART_VERSION 13000
 
@@ -81,6 +82,7 @@ struct cudaDeviceProp {
   int multiProcessorCount;
   int maxThreadsPerMultiProcessor;
   int major, minor;
+  int l2CacheSize;
 };
 cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaRuntimeGetVersion(int* version);

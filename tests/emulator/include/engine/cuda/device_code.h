@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/core/tensor.h"
 
@@ -117,6 +118,8 @@ T atomic_add(emulator::Pointer<T> p, int64_t i, T value) {
   p[i] = before + value;
   return before;
 }
+
+inline bool claim(uint32_t* flag) { return std::exchange(*flag, 1u) == 0; }
 
 template <class T>
 Global<T> memory_as(std::byte* memory, std::size_t count) {

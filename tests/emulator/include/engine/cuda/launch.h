@@ -13,15 +13,16 @@ namespace engine::cuda {
 template <class... Parameters, class... Arguments>
 void launch(const char* op, Context& c, const LaunchShape& shape, void (*kernel)(Parameters...),
             Arguments&&... arguments) {
+  using Copies = std::tuple<std::decay_t<Parameters>...>;
   check(shape.valid(), op, "can't launch {} x {} blocks of {} threads with {} bytes of shared memory", shape.blocks_x,
         shape.blocks_y, shape.threads(), shape.shared_bytes);
   c.use();
-  emulator::enqueue(c.stream(), [=, name = std::string(op),
-                                 parameters = std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)] {
-    emulator::run_kernel(name, {static_cast<unsigned>(shape.blocks_x), static_cast<unsigned>(shape.blocks_y)},
-                         {static_cast<unsigned>(shape.threads_x), static_cast<unsigned>(shape.threads_y)},
-                         shape.shared_bytes, [&] { std::apply(kernel, parameters); });
-  });
+  emulator::enqueue(
+      c.stream(), [=, name = std::string(op), parameters = Copies(std::forward<Arguments>(arguments)...)] {
+        emulator::run_kernel(name, {static_cast<unsigned>(shape.blocks_x), static_cast<unsigned>(shape.blocks_y)},
+                             {static_cast<unsigned>(shape.threads_x), static_cast<unsigned>(shape.threads_y)},
+                             shape.shared_bytes, [&] { std::apply(kernel, parameters); });
+      });
   c.launched(op);
 }
 
