@@ -73,9 +73,12 @@ void adamw(const std::vector<AdamWItem>& items, const AdamWUpdate& u) {
   sweep(aligned(items), [&](const AdamWItem& item, int64_t begin, int64_t end) { adamw_piece(item, u, begin, end); });
 }
 
+void prepare_replay(Device, double, int64_t) {}  // nothing is recorded here: a step takes what it is given
+
 }  // namespace
 
 void fill(OptimKernels& table) {
+  table.prepare_replay = prepare_replay;
   table.sgd = sgd;
   table.adamw = adamw;
 }

@@ -148,9 +148,12 @@ void update(const char* op, const std::vector<Item>& items, const Update& u, int
 void sgd(const std::vector<SgdItem>& items, const SgdUpdate& u) { update("sgd", items, u, 0); }
 void adamw(const std::vector<AdamWItem>& items, const AdamWUpdate& u) { update("adamw", items, u, u.step); }
 
+void prepare_replay(Device device, double lr, int64_t step) { write_step_scalars(context(device.index), lr, step); }
+
 }  // namespace
 
 void fill(OptimKernels& table) {
+  table.prepare_replay = prepare_replay;
   table.sgd = sgd;
   table.adamw = adamw;
 }

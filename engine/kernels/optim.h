@@ -26,6 +26,8 @@ struct AdamWUpdate {
 struct OptimKernels {
   Slot<void(const std::vector<SgdItem>&, const SgdUpdate&)> sgd{"sgd"};
   Slot<void(const std::vector<AdamWItem>&, const AdamWUpdate&)> adamw{"adamw"};
+  // What the update of a recorded step (StepGraph) shall use at its next replay.
+  Slot<void(Device, double lr, int64_t step)> prepare_replay{"optimizer prepare_replay"};
 };
 
 }  // namespace engine

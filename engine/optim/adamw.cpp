@@ -37,6 +37,11 @@ void AdamW::step(double lr) {
   items_.clear();  // lets the gradients go as soon as their owners do
 }
 
+void AdamW::prepare_replay(double lr) {
+  const int64_t t = ++*steps_.data<int64_t>();
+  if (!exp_avg_.empty()) kernels(exp_avg_[0]).optim.prepare_replay(exp_avg_[0].device(), lr, t);
+}
+
 StateDict AdamW::state_dict() const {
   StateDict out;
   append_state("exp_avg", exp_avg_, out);

@@ -17,6 +17,7 @@ class AdamW : public Optimizer {
  public:
   explicit AdamW(StateDict parameters, const AdamWOptions& options = {});
   void step(double lr) override;
+  void prepare_replay(double lr) override;
   // "<parameter>.exp_avg", "<parameter>.exp_avg_sq", and "step" (a scalar, i64): the steps taken.
   StateDict state_dict() const override;
 

@@ -19,6 +19,8 @@ class Optimizer {
 
   // Updates every parameter that has a gradient with learning rate lr; the others stay as they are.
   virtual void step(double lr) = 0;
+  // In place of step(lr) where the step is part of a recording that is replayed (StepGraph): the host's share of it.
+  virtual void prepare_replay(double lr) = 0;
   // Forgets all gradients; their memory goes back to the pool.
   void zero_grad();
   // What the next step depends on besides parameters: "<parameter>.<kind>". The handles share the optimizer's storage:

@@ -28,6 +28,10 @@ void Sgd::step(double lr) {
   items_.clear();  // lets the gradients go as soon as their owners do
 }
 
+void Sgd::prepare_replay(double lr) {
+  if (!momentum_.empty()) kernels(momentum_[0]).optim.prepare_replay(momentum_[0].device(), lr, 0);
+}
+
 StateDict Sgd::state_dict() const {
   StateDict out;
   append_state("momentum", momentum_, out);

@@ -17,6 +17,7 @@ class Sgd : public Optimizer {
  public:
   Sgd(StateDict parameters, const SgdOptions& options);
   void step(double lr) override;
+  void prepare_replay(double lr) override;
   StateDict state_dict() const override;  // "<parameter>.momentum"
 
  private:

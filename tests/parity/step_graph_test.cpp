@@ -1,0 +1,110 @@
+// A recorded training step beside the same step run again and again.
+#include "engine/kernels/step_graph.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/loss.h"
+#include "engine/ops/matmul.h"
+#include "engine/ops/shape_ops.h"
+#include "engine/optim/adamw.h"
+#include "engine/optim/sgd.h"
+#include "tests/error_of.h"
+#include "tests/parity/parity.h"
+
+using namespace engine;
+using namespace engine::test;
+
+namespace {
+
+// A linear classifier with its optimizer, trained on batches that are copied to one place.
+struct Learner {
+  Tensor weight, images, labels, loss;
+  std::unique_ptr<Optimizer> optimizer;
+
+  Learner(Device device, bool adamw) {
+    weight = cast(Tensor::arange(20), DType::f32);
+    weight = affine(reshape(weight, {4, 5}), {.scale = 0.01}).to(device);
+    weight.set_requires_grad();
+    images = Tensor::zeros({6, 5}, {.device = device});
+    labels = Tensor::zeros({6}, {.dtype = DType::i64, .device = device});
+    loss = Tensor::zeros({}, {.device = device});
+    const StateDict parameters = {{"weight", weight}};
+    if (adamw)
+      optimizer = std::make_unique<AdamW>(parameters);
+    else
+      optimizer = std::make_unique<Sgd>(parameters, SgdOptions{.momentum = 0.9, .nesterov = true});
+  }
+
+  void load(int step) {
+    std::vector<float> values(30);
+    std::vector<int64_t> classes(6);
+    for (int i = 0; i < 30; ++i) values[i] = static_cast<float>((i * 7 + step * 5) % 11) / 11;
+    for (int i = 0; i < 6; ++i) classes[i] = (i + step) % 4;
+    copy_into(Tensor::from(values, {6, 5}).to(images.device()), images);
+    copy_into(Tensor::from(classes, {6}).to(images.device()), labels);
+  }
+
+  void step(double lr) {
+    const Tensor value = cross_entropy(linear(images, weight, {}), labels);
+    optimizer->zero_grad();
+    value.backward();
+    optimizer->step(lr);
+    copy_into(value.detach(), loss);
+  }
+};
+
+double rate(int step) { return 0.1 / (1 + step); }
+
+}  // namespace
+
+TEST_CASE("step graph: a replayed step gives the bits of the step itself, with a new rate and batch each time") {
+  DEVICE_OR_SKIP(device);
+  for (const bool adamw : {false, true}) {
+    Learner plain(device, adamw), recorded(device, adamw);
+    StepGraph graph(device);
+    for (int i = 0; i < 7; ++i) {
+      plain.load(i);
+      plain.step(rate(i));
+      recorded.load(i);
+      graph.run([&] { recorded.step(rate(i)); }, [&] { recorded.optimizer->prepare_replay(rate(i)); });
+      CHECK(graph.recorded() == (i >= 2));
+      CHECK(recorded.loss.item() == plain.loss.item());
+      CHECK(recorded.weight.to<float>() == plain.weight.to<float>());
+      // What others allocate and write between two replays doesn't touch the recording's memory.
+      const Tensor other = Tensor::full({4, 5}, 7, {.device = device});
+      CHECK(other.to<float>()[3] == 7);
+    }
+    graph.reset();
+    CHECK(!graph.recorded());
+    plain.load(7);
+    plain.step(0.01);
+    recorded.load(7);
+    graph.run([&] { recorded.step(0.01); });
+    CHECK(recorded.weight.to<float>() == plain.weight.to<float>());
+  }
+}
+
+TEST_CASE("step graph: a step that waits for the device or copies from the host can't be recorded, and says so") {
+  DEVICE_OR_SKIP(device);
+  const Tensor x = Tensor::zeros({3}, {.device = device}), host = Tensor::zeros({3});
+  const auto record = [&](const std::function<void()>& step) {
+    StepGraph graph(device);
+    for (int i = 0; i < 2; ++i) graph.run(step);
+    return error_of([&] { graph.run(step); });
+  };
+  CHECK(contains(record([&] { (x + x).to<float>(); }), "waits for the device"));
+  CHECK(contains(record([&] { copy_into(host.to(device), x); }), "copies from the host"));
+  // The device works on afterwards.
+  CHECK((x + x).to<float>() == std::vector<float>(3, 0));
+}
+
+TEST_CASE("step graph: on the CPU a step simply runs") {
+  Learner plain({}, false), recorded({}, false);
+  StepGraph graph(Device{});
+  for (int i = 0; i < 4; ++i) {
+    plain.load(i);
+    plain.step(rate(i));
+    recorded.load(i);
+    graph.run([&] { recorded.step(rate(i)); }, [] { FAIL("nothing is replayed"); });
+    CHECK(!graph.recorded());
+    CHECK(recorded.weight.to<float>() == plain.weight.to<float>());
+  }
+}
