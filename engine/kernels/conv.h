@@ -59,6 +59,16 @@ struct ConvEpilogue {
   bool relu = false;
 };
 
+template <class F>
+void for_each_tensor(const ConstantWeights& w, F&& f) {
+  f(w.values());
+}
+template <class F>
+void for_each_tensor(const ConvEpilogue& e, F&& f) {
+  f(e.bias);
+  f(e.residual);
+}
+
 // What a convolution may be given instead of its input x: relu(x scale + shift), (C) f32 values per channel. A batch
 // norm's output that only a convolution reads need not be stored.
 struct NormalizedInput {

@@ -14,6 +14,10 @@ struct BatchNormSaved {
   bool relu = false;
   bool batch_statistics = true;  // false: mean and inv_std were constants (evaluation)
 };
+template <class F>
+void for_each_tensor(const BatchNormSaved& s, F&& f) {
+  for (const Tensor* t : {&s.x, &s.y, &s.weight, &s.bias, &s.mean, &s.inv_std}) f(*t);
+}
 struct BatchNormGradients {
   Tensor dx, dweight, dbias, dresidual;  // dresidual only if asked for
 };

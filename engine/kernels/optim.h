@@ -23,6 +23,15 @@ struct AdamWUpdate {
   int64_t step;  // 1 for the first
 };
 
+template <class F>
+void for_each_tensor(const std::vector<SgdItem>& items, F&& f) {
+  for (const SgdItem& i : items) (f(i.parameter), f(i.gradient), f(i.momentum));
+}
+template <class F>
+void for_each_tensor(const std::vector<AdamWItem>& items, F&& f) {
+  for (const AdamWItem& i : items) (f(i.parameter), f(i.gradient), f(i.exp_avg), f(i.exp_avg_sq));
+}
+
 struct OptimKernels {
   Slot<void(const std::vector<SgdItem>&, const SgdUpdate&)> sgd{"sgd"};
   Slot<void(const std::vector<AdamWItem>&, const AdamWUpdate&)> adamw{"adamw"};

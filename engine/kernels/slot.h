@@ -16,8 +16,11 @@ class OneDevice {
     else if (x.device() != first_->device()) [[unlikely]]
       fail(op_, "tensors live on {} and {}: move one with to(device)", name(first_->device()), name(x.device()));
   }
+  // What holds tensors has a for_each_tensor(holder, f) beside its declaration.
   template <class Other>
-  void operator()(const Other&) {}
+  void operator()(const Other& other) {
+    if constexpr (requires { for_each_tensor(other, *this); }) for_each_tensor(other, *this);
+  }
 
  private:
   const char* op_;

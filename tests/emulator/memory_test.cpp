@@ -6,9 +6,11 @@
 #include "engine/kernels/select.h"
 #include "engine/nn/conv2d.h"
 #include "engine/nn/sequential.h"
+#include "engine/ops/conv.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/matmul.h"
 #include "engine/ops/shape_ops.h"
+#include "engine/optim/sgd.h"
 #include "tests/emulator/execution.h"
 #include "tests/error_of.h"
 
@@ -110,6 +112,21 @@ TEST_CASE("device memory: an op on two devices names itself and both") {
   CHECK(contains(error_of([&] { here + there; }), "[add] tensors live on cpu and cuda:0"));
   CHECK(contains(error_of([&] { matmul(there, here); }), "[matmul] tensors live on cuda:0 and cpu: move one with to"));
   CHECK(contains(error_of([&] { copy_into(here, there); }), "[copy] tensors live on cpu and cuda:0"));
+
+  // Within what a slot is given, too.
+  Tensor parameter = numbers({3}).to(cuda()).set_requires_grad();
+  Sgd optimizer({{"p", parameter}}, {});
+  parameter.set_grad(numbers({3}));
+  CHECK(contains(error_of([&] { optimizer.step(0.1); }), "[sgd] tensors live on cuda:0 and cpu"));
+  const Tensor image = Tensor::zeros({1, 1, 2, 2}, {.device = cuda()}), weight = Tensor::zeros({1, 1, 1, 1});
+  ConstantWeights constant(weight.to(cuda()));
+  CHECK(contains(error_of([&] { conv2d_fused(image, constant, {.bias = Tensor::zeros({1})}); }),
+                 "[conv2d_fused] tensors live on cuda:0 and cpu"));
+  const Tensor one = Tensor::full({1}, 1, {.device = cuda()});
+  const BatchNormSaved saved{
+      .x = image, .y = {}, .weight = one, .bias = one, .mean = one, .inv_std = Tensor::zeros({1})};
+  CHECK(contains(error_of([&] { kernels(cuda()).norm.backward(saved, image, false); }),
+                 "[batch_norm backward] tensors live on cuda:0 and cpu"));
 }
 
 TEST_CASE("device memory: a module moves as a whole, every handle with it") {

@@ -36,8 +36,8 @@ std::vector<Tensor> logits_of(Training& training, DType precision) {
 TEST_CASE("parity: evaluation, layer by layer and with batch norm folded") {
   DEVICE_OR_SKIP(device);
   Trained trained(device);
-  // bf16: each of some twenty layers on the way to a logit rounds to 2^-9 on either side.
-  for (const auto& [precision, allowed] : {std::pair{DType::f32, 1e-4}, {DType::bf16, 0.05}}) {
+  // f32: some twenty layers of sums in another order. bf16: each of these layers rounds to 2^-9 on either side.
+  for (const auto& [precision, allowed] : {std::pair{DType::f32, 2e-5}, {DType::bf16, 0.05}}) {
     std::vector<Tensor> wanted, got, folded;
     {
       const NoGradGuard no_grad;
@@ -88,7 +88,7 @@ TEST_CASE("parity: the cascade sends the same images on") {
   const auto got =
       ride::cascade(ride::cascade_network(trained.there.model()), *there, trained.there.images(100), options);
   CHECK(got.experts_used.to<int64_t>() == wanted.experts_used.to<int64_t>());
-  CHECK(relative_distance(got.logits, wanted.logits) <= 1e-4);
+  CHECK(relative_distance(got.logits, wanted.logits) <= 2e-5);
 
   ride::Meter meter_here(ride::ClassCounts(10, 100)), meter_there(ride::ClassCounts(10, 100));
   meter_here.add(wanted.logits, trained.here.labels(), wanted.experts_used);

@@ -21,7 +21,7 @@ Allowed allowed(const Case& c, DType dtype) {
   // and products. Those of element-wise ops take rounded outputs or products, up to three, each scaled by a factor up
   // to 8 (case_test.cpp).
   const double rounding = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
-  return {rounding + 2 * c.tolerance, (c.uses.halves ? 24 : 2) * rounding + 2 * c.tolerance};
+  return {2 * (rounding + c.tolerance), 2 * ((c.uses.halves ? 24 : 1) * rounding + c.tolerance)};
 }
 
 // Element-wise ops get all their inputs in 16 bits. The others get what Autocast gives them: activations in 16 bits,
