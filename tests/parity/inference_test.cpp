@@ -28,7 +28,7 @@ struct Trained {
 
 std::vector<Tensor> logits_of(Training& training, DType precision) {
   const Autocast autocast(precision);
-  return training.model().forward(training.images(100)).logits;
+  return training.model().forward(training.images(8)).logits;
 }
 
 }  // namespace
@@ -78,15 +78,15 @@ TEST_CASE("parity: the cascade sends the same images on") {
   {
     const NoGradGuard no_grad;
     ride::ResNetCifar& model = trained.here.model();
-    const Tensor features = model.features(0, model.shared(trained.here.images(100)));
+    const Tensor features = model.features(0, model.shared(trained.here.images(8)));
     p = sigmoid((*here)(0, features, model.classify(0, features))).to<double>();
   }
   std::ranges::sort(p);
   const ride::CascadeOptions options{.threshold = (p[p.size() / 2 - 1] + p[p.size() / 2]) / 2};
   const auto wanted =
-      ride::cascade(ride::cascade_network(trained.here.model()), *here, trained.here.images(100), options);
+      ride::cascade(ride::cascade_network(trained.here.model()), *here, trained.here.images(8), options);
   const auto got =
-      ride::cascade(ride::cascade_network(trained.there.model()), *there, trained.there.images(100), options);
+      ride::cascade(ride::cascade_network(trained.there.model()), *there, trained.there.images(8), options);
   CHECK(got.experts_used.to<int64_t>() == wanted.experts_used.to<int64_t>());
   CHECK(relative_distance(got.logits, wanted.logits) <= 2e-5);
 

@@ -10,6 +10,8 @@ namespace engine::test {
 
 // Defined by each program: makes an emulated device forget a fault, so that one failure stays one.
 void recover();
+// How many steps a training that is compared takes: an emulated one is slow.
+int training_steps();
 
 // The device under test. Where there is none, leaves the test case with a message that counts as skipped.
 #define DEVICE_OR_SKIP(device)                         \

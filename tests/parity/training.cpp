@@ -22,8 +22,8 @@ Training::Training(Device device, const TrainingOptions& options)
                                      SgdOptions{.momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
 }
 
-Tensor Training::images(int64_t step) const {
-  Generator random(7, static_cast<uint64_t>(step));
+Tensor Training::images(uint64_t seed) const {
+  Generator random(seed);
   std::vector<float> values(batch * 3 * size * size);
   for (float& value : values) value = random.normal();
   return contiguous(Tensor::from(values, {batch, 3, size, size}), options_.format).to(device_);
@@ -37,10 +37,11 @@ Tensor Training::labels() const {
 
 double Training::step() {
   const Autocast autocast(options_.precision);
-  const ride::LossValue loss = criterion_(model_.forward(images(steps_++)).logits, labels());
+  const ride::LossValue loss = criterion_(model_.forward(images(7)).logits, labels());
   optimizer_->zero_grad();
   loss.total.backward();
-  optimizer_->step(0.02);
+  optimizer_->step(0.0005);
+  ++steps_;
   return loss.total.item();
 }
 

@@ -12,14 +12,14 @@ struct TrainingOptions {
   MemoryFormat format = MemoryFormat::channels_last;
 };
 
-// Three experts, LDAM-DRW with the diversity loss at work, SGD with Nesterov's momentum; 8 images of 8 x 8 pixels a
-// step, other ones at each. The same weights and images on every device.
+// Three experts, LDAM-DRW with the diversity loss at work, SGD with Nesterov's momentum; 8 images of 8 x 8 pixels, the
+// same at every step. The same weights and images on every device.
 class Training {
  public:
   explicit Training(Device device, const TrainingOptions& options = {});
 
-  double step();  // and the loss before it
-  Tensor images(int64_t step) const;
+  double step();  // the loss before it
+  Tensor images(uint64_t seed) const;
   Tensor labels() const;
 
   ride::ResNetCifar& model() { return model_; }

@@ -1,6 +1,7 @@
 // Whole training steps on the device, beside the CPU; the same bits twice; and runs that change the device.
 #include "tests/parity/training.h"
 
+#include <cmath>
 #include <fstream>
 #include <iterator>
 
@@ -17,9 +18,16 @@ using namespace engine::test;
 
 namespace {
 
-// Sums in another order differ by a few roundings of f32, which the logits' scale of 30 and some seventy layers take to
-// 1e-5 of the loss; each step amplifies what the one before left.
-constexpr double first_loss = 1e-5, later_losses = 1e-3, parameters_apart = 1e-3;
+// What two runs may be apart. Rounding alone takes the f32 logits, which are scaled by 30, 1e-6 of the first loss away,
+// bf16's 2e-3. A value that falls on the other side of a ReLU moves the gradients of its channel, and those of bf16
+// after many layers share little more than their direction; one batch repeated at a low rate keeps the losses together
+// for all that. Measured between two memory formats on the CPU over 50 steps: f32 0.0023 of the first loss, with 0.0036
+// of the first step's length; bf16 0.006 and 0.3.
+struct Apart {
+  double first_loss, losses;  // of the first loss
+  double first_step;          // of its length
+};
+constexpr Apart full_apart{1e-5, 0.01, 0.02}, mixed_apart{0.01, 0.03, 0.5};
 
 std::vector<double> losses_of(Training& training, int steps) {
   std::vector<double> losses;
@@ -27,10 +35,48 @@ std::vector<double> losses_of(Training& training, int steps) {
   return losses;
 }
 
-void check_losses(const std::vector<double>& got, const std::vector<double>& wanted, double first, double later) {
+void check_losses(const std::vector<double>& got, const std::vector<double>& wanted, const Apart& apart) {
   for (std::size_t i = 0; i < wanted.size(); ++i)
-    CHECK_MESSAGE(std::abs(got[i] - wanted[i]) <= (i == 0 ? first : later) * std::abs(wanted[0]), "step ", i, ": ",
-                  got[i], ", on the CPU ", wanted[i]);
+    CHECK_MESSAGE(std::abs(got[i] - wanted[i]) <= (i == 0 ? apart.first_loss : apart.losses) * std::abs(wanted[0]),
+                  "step ", i, ": ", got[i], ", on the CPU ", wanted[i]);
+}
+
+std::vector<double> parameters_of(Training& training) {
+  std::vector<double> all;
+  for (const Tensor& parameter : training.model().parameters()) {
+    const std::vector<double> values = parameter.to<double>();
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
+// |got - wanted| as a share of how far `wanted` is from `start`.
+double distance_of_steps(const std::vector<double>& start, const std::vector<double>& got,
+                         const std::vector<double>& wanted) {
+  double between = 0, moved = 0;
+  for (std::size_t i = 0; i < start.size(); ++i) {
+    between += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+    moved += (wanted[i] - start[i]) * (wanted[i] - start[i]);
+  }
+  return std::sqrt(between / moved);
+}
+
+void check_training(Device device, const TrainingOptions& options, const Apart& apart) {
+  Training here({}, options), there(device, options);
+  const std::vector<double> start = parameters_of(here);
+  std::vector<double> wanted = losses_of(here, 1), got = losses_of(there, 1);
+  const double distance = distance_of_steps(start, parameters_of(there), parameters_of(here));
+  CHECK_MESSAGE(distance <= apart.first_step, "after the first step: ", distance, ", allowed ", apart.first_step);
+  for (int step = 1; step < training_steps(); ++step) {
+    wanted.push_back(here.step());
+    got.push_back(there.step());
+  }
+  check_losses(got, wanted, apart);
+  CHECK(wanted.back() < 0.8 * wanted.front());
+  for (const auto& [name, tensor] : there.model().state_dict()) {
+    CHECK_MESSAGE(tensor.dtype() == DType::f32, name);
+    CHECK_MESSAGE(tensor.device() == device, name);
+  }
 }
 
 void check_close(const StateDict& got, const StateDict& wanted, double allowed) {
@@ -93,22 +139,14 @@ TEST_CASE("parity: SGD and AdamW over many tensors") {
   check_close(stepped<AdamW>(device, AdamWOptions{}), stepped<AdamW>({}, AdamWOptions{}), 2e-6);
 }
 
-TEST_CASE("parity: five steps of RIDE-3 in f32") {
+TEST_CASE("parity: training RIDE-3 in f32") {
   DEVICE_OR_SKIP(device);
-  Training here({}), there(device);
-  const std::vector<double> wanted = losses_of(here, 5), got = losses_of(there, 5);
-  check_losses(got, wanted, first_loss, later_losses);
-  check_close(there.model().state_dict(), here.model().state_dict(), parameters_apart);
+  check_training(device, {}, full_apart);
 }
 
-// The first loss differs by bf16's rounding of activations that fell to the other side, later ones by what the steps
-// made of that.
-TEST_CASE("parity: five steps of RIDE-3 in bf16") {
+TEST_CASE("parity: training RIDE-3 in bf16") {
   DEVICE_OR_SKIP(device);
-  const TrainingOptions mixed{.precision = DType::bf16};
-  Training here({}, mixed), there(device, mixed);
-  check_losses(losses_of(there, 5), losses_of(here, 5), 0.01, 0.1);
-  for (const auto& [name, tensor] : there.model().state_dict()) CHECK_MESSAGE(tensor.dtype() == DType::f32, name);
+  check_training(device, {.precision = DType::bf16}, mixed_apart);
 }
 
 TEST_CASE("parity: the same steps give the same bits") {
@@ -143,8 +181,9 @@ TEST_CASE("parity: a run goes on, on the other device") {
     std::vector<double> losses = losses_of(before, 2);
     save_checkpoint(folder / "run", before.checkpoint());
     after.resume(load_checkpoint(folder / "run"));
+    CHECK(same_bits(after.checkpoint().model, before.checkpoint().model));
+    CHECK(same_bits(after.checkpoint().optimizer, before.checkpoint().optimizer));
     for (const double loss : losses_of(after, 2)) losses.push_back(loss);
-    check_losses(losses, wanted, first_loss, later_losses);
-    check_close(after.model().state_dict(), whole.model().state_dict(), parameters_apart);
+    check_losses(losses, wanted, full_apart);
   }
 }
