@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the build and the tests need on Debian 12, and only what is missing:
 #   Debian packages                     through apt-get, as root or with sudo
-#   Meson, Ninja, oneDNN, vl-convert    from PyPI into .deps/venv inside the checkout (apps/requirements.txt)
+#   Meson, Ninja, oneDNN, vl-convert,   from PyPI into .deps/venv inside the checkout (apps/requirements.txt)
+#   cudnn-frontend (headers)
 # Nothing else on the machine is touched. Where something can't be installed it is named, and the exit status is 1.
 set -euo pipefail
 # shellcheck source=apps/env.sh
@@ -80,7 +81,8 @@ install_prefix() {
       ! "$venv/bin/python" -m pip config get global.cert >/dev/null 2>&1; then
       local -x PIP_CERT=$authorities
     fi &&
-    "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -q -r "$requirements"; } >"$log" 2>&1 || {
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --no-deps -q -r "$requirements"
+  } >"$log" 2>&1 || {
     tail -n 20 "$log" >&2
     die "could not install from PyPI: $names(what pip said is above and in $log)"
   }

@@ -2,11 +2,9 @@
 #pragma once
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include <list>
-#include <memory>
-#include <unordered_map>
 #include <vector>
 
+#include "engine/core/lru_cache.h"
 #include "engine/core/tensor.h"
 
 namespace engine::cpu {
@@ -48,34 +46,8 @@ struct PrimitiveKeyHash {
 };
 void append(PrimitiveKey& key, const Shape& shape);
 
-// Bounded cache, least recently used out first. Values are shared, so one in use survives its eviction. Each thread has
-// caches of its own: oneDNN asks that a primitive is executed by the thread that made it.
+// Each thread has caches of its own: oneDNN asks that a primitive is executed by the thread that made it.
 template <class Value>
-class PrimitiveCache {
- public:
-  explicit PrimitiveCache(std::size_t capacity) : capacity_(capacity) {}
-
-  template <class Make>
-  std::shared_ptr<const Value> get(const PrimitiveKey& key, Make&& make) {
-    if (auto found = index_.find(key); found != index_.end()) {
-      entries_.splice(entries_.begin(), entries_, found->second);
-      return found->second->second;
-    }
-    auto value = std::make_shared<const Value>(make());
-    entries_.emplace_front(key, value);
-    index_[key] = entries_.begin();
-    if (entries_.size() > capacity_) {
-      index_.erase(entries_.back().first);
-      entries_.pop_back();
-    }
-    return value;
-  }
-
- private:
-  using Entry = std::pair<PrimitiveKey, std::shared_ptr<const Value>>;
-  std::size_t capacity_;
-  std::list<Entry> entries_;
-  std::unordered_map<PrimitiveKey, typename std::list<Entry>::iterator, PrimitiveKeyHash> index_;
-};
+using PrimitiveCache = LruCache<PrimitiveKey, Value, PrimitiveKeyHash>;
 
 }  // namespace engine::cpu

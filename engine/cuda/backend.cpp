@@ -5,6 +5,7 @@
 #include "engine/cuda/recording.h"
 #include "engine/cuda/runtime.h"
 #include "engine/cuda/table.h"
+#include "engine/cuda/versions.h"
 
 namespace engine {
 namespace cuda {
@@ -16,8 +17,9 @@ std::string describe(int device) {
   const cudaDeviceProp& p = context(device).properties();
   int driver = 0;
   ENGINE_CUDA(cudaDriverGetVersion(&driver));
-  return fmt::format("{}, {:.1f} GiB, compute capability {}.{}, driver for CUDA {}", p.name,
-                     static_cast<double>(p.totalGlobalMem) / (1 << 30), p.major, p.minor, version_text(driver));
+  return fmt::format("{}, {:.1f} GiB, compute capability {}.{}, driver for CUDA {}, {}", p.name,
+                     static_cast<double>(p.totalGlobalMem) / (1 << 30), p.major, p.minor, version_text(driver),
+                     library_versions());
 }
 
 // How many devices there are; throws with what is missing where there are none.

@@ -77,7 +77,8 @@ __global__ void __launch_bounds__(column_threads)
       });
 }
 
-// y = relu?((x - mean) inv_std weight + bias + residual?)
+// y = relu?((x - mean) inv_std weight + bias + residual?). Without the second launch bound ptxas spills registers to
+// fit one more block.
 template <class T, int W, bool inside>
 __global__ void __launch_bounds__(column_threads, 2)
     normalize_kernel(Columns g, Global<const T> x, Global<const Compute<T>> mean, Global<const Compute<T>> inv_std,

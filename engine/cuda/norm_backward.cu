@@ -29,9 +29,9 @@ __device__ Vec<Compute<T>, W> gradient(Global<const T> y, Global<const T> dy, in
 }
 
 // dbias and dweight. Every block leaves sum g and sum g (x - mean) over its rows in `partial` (chunks, channels, 2);
-// the last one adds them up.
+// the last one adds them up. Without the second launch bound ptxas spills registers to fit one more block.
 template <class T, int W, bool inside>
-__global__ void __launch_bounds__(column_threads)
+__global__ void __launch_bounds__(column_threads, 1)
     sums_kernel(Columns g, Global<const T> x, Global<const T> y, Global<const T> dy, Global<const Compute<T>> mean,
                 Global<const Compute<T>> inv_std, Global<Compute<T>> partial, Global<Compute<T>> dweight,
                 Global<Compute<T>> dbias) {

@@ -41,8 +41,8 @@ void for_each_slot(const KernelTable& table, F&& f) {
          subsample_backward);
   }
   {
-    const auto& [sgd, adamw] = optim;
-    each(sgd, adamw);
+    const auto& [sgd, adamw, prepare_replay] = optim;
+    each(sgd, adamw, prepare_replay);
   }
   {
     const auto& [measure] = peak;

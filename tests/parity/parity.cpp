@@ -25,14 +25,17 @@ Allowed allowed(const Case& c, DType dtype) {
 }
 
 // Element-wise ops get all their inputs in 16 bits. The others get what Autocast gives them: activations in 16 bits,
-// which are the first input and the last where it is a residual, and parameters in f32.
+// which are the first input and the last where it is a residual, and parameters in f32. Their values are such that 16
+// bits hold them: a device may multiply them so, the CPU may not.
 std::vector<Tensor> inputs_of(const Case& c, DType dtype) {
   const bool half = dtype == DType::bf16 || dtype == DType::f16;
   if (!half || c.uses.halves) return make_inputs(c, dtype);
   std::vector<Tensor> inputs = make_inputs(c, DType::f32);
   const bool residual = inputs.size() > 1 && inputs.back().shape() == inputs[0].shape();
-  inputs[0] = cast(inputs[0], dtype);
-  if (residual) inputs.back() = cast(inputs.back(), dtype);
+  for (Tensor& x : inputs)
+    if (is_floating(x.dtype())) x = cast(x, dtype);
+  for (std::size_t i = 1; i < inputs.size() - residual; ++i)
+    if (is_floating(inputs[i].dtype())) inputs[i] = cast(inputs[i], DType::f32);
   return inputs;
 }
 

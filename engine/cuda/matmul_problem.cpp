@@ -1,0 +1,59 @@
+#include "engine/cuda/matmul_problem.h"
+
+#include <algorithm>
+
+namespace engine::cuda {
+namespace {
+
+bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
+
+int alignment_of(const Tensor& x) {
+  const auto address = reinterpret_cast<uintptr_t>(x.raw());
+  return static_cast<int>(std::min<uintptr_t>(address ? address & -address : 256, 256));
+}
+
+}  // namespace
+
+std::optional<ColumnMajor> column_major(const Tensor& x) {
+  Strides s = x.strides();
+  const int64_t rows = x.size(1), columns = x.size(2);
+  // Strides of single rows and columns mean nothing.
+  if (columns == 1) s[2] = 1;
+  if (rows == 1) s[1] = s[2] == 1 ? columns : 1;
+  ColumnMajor m{
+      .batch = x.size(0), .batch_stride = x.size(0) == 1 ? 0 : s[0], .alignment = alignment_of(x), .dtype = x.dtype()};
+  if (s[2] == 1 && s[1] >= columns) {
+    m.rows = columns;
+    m.columns = rows;
+    m.leading = s[1];
+  } else if (s[1] == 1 && s[2] >= rows) {
+    m.rows = rows;
+    m.columns = columns;
+    m.leading = s[2];
+    m.transposed = true;
+  } else {
+    return {};
+  }
+  return m;
+}
+
+std::size_t MatmulProblemHash::operator()(const MatmulProblem& p) const {
+  uint64_t hash = 0xcbf29ce484222325u;
+  const auto mix = [&](int64_t word) {
+    hash = (hash ^ static_cast<uint64_t>(word)) * 0x9E3779B97F4A7C15u + (hash >> 29);
+  };
+  for (const ColumnMajor* m : {&p.b, &p.a, &p.y}) {
+    for (const int64_t word : {m->rows, m->columns, m->leading, m->batch, m->batch_stride}) mix(word);
+    mix(m->transposed | m->alignment << 1 | static_cast<int64_t>(m->dtype) << 16);
+  }
+  mix(p.bias | p.onto << 1 | p.tf32 << 2);
+  return hash;
+}
+
+MatmulTypes matmul_types(DType a, DType b, DType y) {
+  if (a == DType::f64) return {DType::f64, DType::f64};
+  const DType factors = is_half(a) ? a : is_half(b) ? b : DType::f32;
+  return {factors, y == factors ? y : DType::f32};
+}
+
+}  // namespace engine::cuda
