@@ -75,9 +75,10 @@ TEST_CASE("the limit is an error that says what is in use; cached blocks make ro
   CachingAllocator allocator;
   allocator.set_limit(std::size_t{4} << 20);
   void* a = allocator.allocate(std::size_t{3} << 20);
-  CHECK_THROWS_WITH_AS(
-      allocator.allocate(std::size_t{2} << 20),
-      "[allocator] 2.0 MiB asked, 3.0 MiB in use, limit 4.0 MiB: lower the batch size or raise the limit", Error);
+  CHECK_THROWS_WITH_AS(allocator.allocate(std::size_t{2} << 20),
+                       "[allocator] 2.0 MiB asked, 3.0 MiB in use (largest: 1 x 3.0 MiB), limit 4.0 MiB: lower the "
+                       "batch size or raise the limit",
+                       Error);
   CHECK(allocator.stats().allocated == std::size_t{3} << 20);  // the failed request left nothing behind
   allocator.release(a, std::size_t{3} << 20);
   void* b = allocator.allocate(std::size_t{2} << 20);  // fits once the cached 3 MiB are given back

@@ -66,7 +66,8 @@ TEST_CASE("convolution on the emulated device gives what the CPU gives, with and
       const Tensor want = kernels(x).conv.forward(x, w, bias, c.y(), c.options);
       const Tensor got = kernels(device).conv.forward(x.to(device), w.to(device), on(bias, device), c.y(), c.options);
       CHECK(got.dtype() == options.dtype);
-      CHECK(got.is_dense(want.format()));
+      const bool both = x.is_dense(MemoryFormat::channels_last);  // a contiguous image of one channel is
+      CHECK(got.is_dense(both ? MemoryFormat::channels_last : options.format));
       CHECK(relative_distance(got, want) < tolerance(options.dtype));
     }
   });
