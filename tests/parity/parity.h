@@ -3,6 +3,7 @@
 #pragma once
 #include <doctest/doctest.h>
 
+#include "engine/core/numerics.h"
 #include "engine/kernels/select.h"
 #include "tests/ops/cases.h"
 
@@ -13,11 +14,13 @@ void recover();
 // How many steps a training that is compared takes: an emulated one is slow.
 int training_steps();
 
-// The device under test. Where there is none, leaves the test case with a message that counts as skipped.
+// The device under test, in strict f32 as the CPU. Where there is none, leaves the test case with a message that counts
+// as skipped.
 #define DEVICE_OR_SKIP(device)                         \
   ::engine::Device device;                             \
   try {                                                \
     device = ::engine::open_device("cuda");            \
+    ::engine::allow_tf32(false);                       \
   } catch (const ::engine::Error& error) {             \
     MESSAGE("skipped: " << std::string(error.what())); \
     return;                                            \
