@@ -2,6 +2,7 @@
 #include "engine/cuda/library.h"
 
 #include <doctest/doctest.h>
+#include <link.h>
 
 #include "tests/error_of.h"
 
@@ -43,4 +44,22 @@ TEST_CASE("the build's library folders are whole paths") {
   const auto folders = library_folders();
   CHECK(!folders.empty());
   for (const std::string& folder : folders) CHECK(folder.starts_with("/"));
+}
+
+// This program is linked as those of apps/ are.
+TEST_CASE("no library of NVIDIA's is needed for a program to start") {
+  const char* names = nullptr;
+  for (const ElfW(Dyn)* entry = _DYNAMIC; entry->d_tag != DT_NULL; ++entry)
+    if (entry->d_tag == DT_STRTAB) names = reinterpret_cast<const char*>(entry->d_un.d_ptr);
+  REQUIRE(names != nullptr);
+  int needed = 0;
+  for (const ElfW(Dyn)* entry = _DYNAMIC; entry->d_tag != DT_NULL; ++entry) {
+    if (entry->d_tag != DT_NEEDED) continue;
+    const std::string name = names + entry->d_un.d_val;
+    CAPTURE(name);
+    for (const char* vendor : {"libcuda", "libcudart", "libcudnn", "libcublas", "libnvrtc"})
+      CHECK(!name.starts_with(vendor));
+    ++needed;
+  }
+  CHECK(needed > 0);
 }
