@@ -42,7 +42,6 @@ class Routing {
 
  private:
   std::optional<int> train_epoch(apps::Stopwatch& watch);  // an exit code where the run must stop
-  std::optional<int> read_results(apps::StepResults& results, apps::Progress& progress, const apps::Stopwatch& watch);
   void finish_epoch(const apps::Stopwatch& watch);
   engine::StateDict weights() const { return apps::joined_state(*trained_.model, assignment_.get()); }
   void save(const apps::TrainingState& state) const {
@@ -106,20 +105,6 @@ int Routing::run() {
   return 0;
 }
 
-// Reads the steps' numbers; the exit code where a loss is not finite.
-std::optional<int> Routing::read_results(apps::StepResults& results, apps::Progress& progress,
-                                         const apps::Stopwatch& watch) {
-  if (const std::optional<double> loss = results.read_into(state_)) {
-    progress.finish();
-    folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", *loss, state_.epoch + 1, state_.step + 1,
-                            folder_.last_good_checkpoint()));
-    return 1;
-  }
-  progress.update(
-      {.steps = state_.batch, .images = watch.images, .loss = state_.losses.mean(), .accuracy = state_.accuracy()});
-  return std::nullopt;
-}
-
 std::optional<int> Routing::train_epoch(apps::Stopwatch& watch) {
   const double lr = schedule_.rate(state_.epoch);
   apps::Progress progress({.label = fmt::format("epoch {}/{}", state_.epoch + 1, recipe_.route.epochs),
@@ -142,7 +127,7 @@ std::optional<int> Routing::train_epoch(apps::Stopwatch& watch) {
     watch.images += batch.labels.numel();
     const int signal = apps::stop_signal();
     if (!results.due() && !signal) continue;
-    if (const auto stop = read_results(results, progress, watch)) return stop;
+    if (const auto stop = apps::read_results(results, state_, folder_, progress, watch)) return stop;
     if (signal) {
       progress.finish();
       save(state_);
@@ -151,7 +136,7 @@ std::optional<int> Routing::train_epoch(apps::Stopwatch& watch) {
       return apps::exit_code_of(signal);
     }
   }
-  return read_results(results, progress, watch);
+  return apps::read_results(results, state_, folder_, progress, watch);
 }
 
 // Metrics are written before the checkpoint: a kill between the two drops the line again when the run is resumed.

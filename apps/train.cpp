@@ -68,7 +68,6 @@ class Training {
   std::optional<int> train_epoch(apps::Stopwatch& watch);  // an exit code where the run must stop
   Tensor step(const Tensor& images, const Tensor& labels, double lr);
   Tensor recorded_step(const data::Batch& batch, double lr);
-  std::optional<int> read_results(apps::Progress& progress, const apps::Stopwatch& watch);
   void finish_epoch(const apps::Stopwatch& watch);
   bool last_epoch() const { return state_.epoch + 1 == recipe_.schedule.epochs; }
   void save(const char* name, const apps::TrainingState& state) const {
@@ -146,14 +145,13 @@ Tensor Training::step(const Tensor& images, const Tensor& labels, double lr) {
 // The same as one recorded piece of work: the batch is copied to where the recording reads it, the numbers from where
 // it leaves them. A smaller last batch is another piece of work, and simply runs.
 Tensor Training::recorded_step(const data::Batch& batch, double lr) {
-  const Tensor images = batch.images.to(device_), labels = batch.labels.to(device_);
   if (!graph_images_.defined()) {
-    graph_images_ = engine::empty_like(images);
-    graph_labels_ = engine::empty_like(labels);
+    graph_images_ = engine::empty_like(batch.images);
+    graph_labels_ = engine::empty_like(batch.labels);
   }
-  if (images.shape() != graph_images_.shape()) return step(images, labels, lr);
-  engine::copy_into(images, graph_images_);
-  engine::copy_into(labels, graph_labels_);
+  if (batch.images.shape() != graph_images_.shape()) return step(batch.images, batch.labels, lr);
+  engine::copy_into(batch.images, graph_images_);
+  engine::copy_into(batch.labels, graph_labels_);
   graph_->run(
       [&] {
         const Tensor numbers = step(graph_images_, graph_labels_, lr);
@@ -162,19 +160,6 @@ Tensor Training::recorded_step(const data::Batch& batch, double lr) {
       },
       [&] { optimizer_.prepare_replay(lr); });
   return engine::clone(graph_numbers_);
-}
-
-// Reads the steps' numbers; the exit code where a loss is not finite.
-std::optional<int> Training::read_results(apps::Progress& progress, const apps::Stopwatch& watch) {
-  if (const std::optional<double> loss = results_.read_into(state_)) {
-    progress.finish();
-    folder_.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", *loss, state_.epoch + 1, state_.step + 1,
-                            folder_.last_good_checkpoint()));
-    return 1;
-  }
-  progress.update(
-      {.steps = state_.batch, .images = watch.images, .loss = state_.losses.mean(), .accuracy = state_.accuracy()});
-  return std::nullopt;
 }
 
 std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
@@ -186,13 +171,13 @@ std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
                            .steps = train_batches_.batches(),
                            .first_step = state_.batch});
   for (data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
-    const Tensor numbers =
-        graph_ ? recorded_step(batch, lr) : step(batch.images.to(device_), batch.labels.to(device_), lr);
+    apps::move_to(batch, device_);
+    const Tensor numbers = graph_ ? recorded_step(batch, lr) : step(batch.images, batch.labels, lr);
     results_.add(numbers, parts_, batch.labels.numel());
     watch.images += batch.labels.numel();
     const int signal = apps::stop_signal();
     if (!results_.due() && !signal) continue;
-    if (const auto stop = read_results(progress, watch)) return stop;
+    if (const auto stop = apps::read_results(results_, state_, folder_, progress, watch)) return stop;
     if (signal) {
       progress.finish();
       save("last", state_);
@@ -201,7 +186,7 @@ std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
       return apps::exit_code_of(signal);
     }
   }
-  return read_results(progress, watch);
+  return apps::read_results(results_, state_, folder_, progress, watch);
 }
 
 // Metrics are written before the checkpoint: a kill between the two drops the line again when the run is resumed.

@@ -37,4 +37,18 @@ std::optional<double> StepResults::read_into(TrainingState& state) {
   return std::nullopt;
 }
 
+std::optional<int> read_results(StepResults& results, TrainingState& state, RunFolder& folder, Progress& progress,
+                                const Stopwatch& watch) {
+  if (results.empty()) return std::nullopt;
+  if (const std::optional<double> loss = results.read_into(state)) {
+    progress.finish();
+    folder.log(fmt::format("loss is {} at epoch {} step {}: stopped; {}", *loss, state.epoch + 1, state.step + 1,
+                           folder.last_good_checkpoint()));
+    return 1;
+  }
+  progress.update(
+      {.steps = state.batch, .images = watch.images, .loss = state.losses.mean(), .accuracy = state.accuracy()});
+  return std::nullopt;
+}
+
 }  // namespace apps

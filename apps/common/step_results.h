@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "apps/common/checkpoints.h"
+#include "apps/common/progress.h"
+#include "apps/common/run_folder.h"
 #include "ride/expert_logits.h"
 #include "ride/losses/loss_value.h"
 
@@ -23,6 +25,7 @@ class StepResults {
 
   // `names` are those of the loss's parts.
   void add(const engine::Tensor& numbers, std::vector<std::string> names, int64_t images);
+  bool empty() const { return steps_.empty(); }
   bool due() const { return static_cast<int64_t>(steps_.size()) >= every_; }
   // Adds the steps to the state in their order, and forgets them. A loss that is not finite ends it: that step is not
   // added, its loss is returned.
@@ -37,5 +40,10 @@ class StepResults {
   int64_t every_;
   std::vector<Step> steps_;
 };
+
+// The same, shown on `progress`, where there are steps to read. Where a loss is not finite this is logged with the
+// checkpoint to go back to, and the program's exit code returned.
+std::optional<int> read_results(StepResults& results, TrainingState& state, RunFolder& folder, Progress& progress,
+                                const Stopwatch& watch);
 
 }  // namespace apps
