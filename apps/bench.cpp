@@ -36,7 +36,6 @@ double peak_mib() {
 std::vector<double> time_steps(const Options& options, bool profile) {
   const std::function<void()> step = apps::bench::make_step(options);
   const engine::Device device = engine::open_device(options.device);
-  engine::synchronize(device);
   for (int i = 0; i < options.warmup; ++i) step();
   if (device.type != engine::DeviceType::cpu) engine::profile::set_wait([=] { engine::synchronize(device); });
   engine::profile::enable(profile);

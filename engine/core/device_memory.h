@@ -13,7 +13,7 @@ class DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
 
-  // At least `bytes`. Throws Error where the device has no memory left, naming the largest tensors on it.
+  // At least `bytes`. Throws Error where the device has no memory left, naming the largest blocks in use.
   virtual std::byte* allocate(std::size_t bytes, int device) = 0;
   virtual void release(std::byte* pointer, std::size_t bytes, int device) noexcept = 0;
 

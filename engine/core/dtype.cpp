@@ -30,4 +30,6 @@ std::size_t size_of(DType dtype) {
 
 bool is_floating(DType dtype) { return dtype <= DType::f64; }
 
+bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
+
 }  // namespace engine

@@ -16,6 +16,7 @@ enum class DType : uint8_t { f32, bf16, f16, f64, i64, u8, boolean };
 std::string_view name(DType dtype);  // "f32", "bf16", ..., "bool"
 std::size_t size_of(DType dtype);    // bytes of one element
 bool is_floating(DType dtype);
+bool is_half(DType dtype);  // bf16 or f16
 
 // bfloat16: the upper half of an IEEE float; conversion rounds to nearest even, NaN stays NaN.
 struct bfloat16 {

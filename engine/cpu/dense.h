@@ -10,6 +10,5 @@ Tensor dense(const Tensor& x, MemoryFormat format);  // x itself where it lies s
 Tensor dense(const Tensor& x);                       // in whichever format x is nearest to
 Tensor strided(const Tensor& x);                     // x itself where it has strides, row-major otherwise
 Tensor as_type(const Tensor& x, DType dtype);        // x itself where it has that type
-inline bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
 
 }  // namespace engine::cpu

@@ -25,21 +25,7 @@ using Sum = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 void sum(const Tensor& any, double scale, const Tensor& y) {
   const Tensor x = strided(any);
   count_work(x, 1, 1);
-  Shape kept, summed;
-  Strides kept_x, kept_y, summed_x;
-  for (int i = 0; i < x.rank(); ++i) {
-    if (y.shape()[i] == 1 && x.shape()[i] != 1) {
-      summed.push_back(x.shape()[i]);
-      summed_x.push_back(x.strides()[i]);
-    } else {
-      kept.push_back(x.shape()[i]);
-      kept_x.push_back(x.strides()[i]);
-      kept_y.push_back(y.strides()[i]);
-    }
-  }
-  const auto outer = plan_loop<2>(kept, {kept_x, kept_y});
-  const auto inner = plan_loop<1>(summed, {summed_x});
-  const int64_t terms = summed.numel();
+  const auto [outer, inner, terms] = plan_sum(x, y);
   auto run = [&](auto tag) {
     using T = typename decltype(tag)::type;
     using S = Sum<T>;
@@ -54,7 +40,7 @@ void sum(const Tensor& any, double scale, const Tensor& y) {
       return static_cast<T>(
           static_cast<Compute<T>>(scale == 1 ? total : static_cast<S>(static_cast<double>(total) * scale)));
     };
-    parallel_for(kept.numel(), std::max<int64_t>(1, loop_grain / std::max<int64_t>(terms, 1)),
+    parallel_for(outer.shape.numel(), std::max<int64_t>(1, loop_grain / std::max<int64_t>(terms, 1)),
                  [&](int64_t begin, int64_t end) {
                    run_range(outer, begin, end, [&](int64_t n, auto at, auto step) {
                      for (int64_t i = 0; i < n; ++i) py[at[1] + i * step[1]] = one(px + at[0] + i * step[0]);

@@ -116,8 +116,7 @@ Tensor backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape, c
 Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w_shape, const Conv2dOptions& options,
                        const NormalizedInput* input) {
   check(input == nullptr, "conv2d backward_weight", "takes no input that is still to be normalised on this device");
-  const bool half = x_any.dtype() == DType::bf16 || x_any.dtype() == DType::f16;
-  const TensorOptions wanted{.dtype = half ? DType::f32 : x_any.dtype(), .device = x_any.device()};
+  const TensorOptions wanted{.dtype = is_half(x_any.dtype()) ? DType::f32 : x_any.dtype(), .device = x_any.device()};
   if (x_any.numel() == 0 || dy_any.numel() == 0) return Tensor::zeros(w_shape, wanted);
   const MemoryFormat format = x_any.is_dense(format_of(dy_any)) ? format_of(dy_any) : format_of(x_any);
   const TensorOptions like{.dtype = x_any.dtype(), .device = x_any.device(), .format = format};

@@ -12,8 +12,6 @@ constexpr const char* pass_name(ConvPass pass) {
   return "?";
 }
 
-bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
-
 }  // namespace
 
 std::string ConvProblem::str() const {

@@ -49,9 +49,9 @@ void gather(const Tensor& x, int axis, const Tensor& index, const Tensor& y) {
     using T = typename decltype(tag)::type;
     constexpr int W = vector_width<T>;
     const bool vectors = aligned(x, W) && aligned(y, W) && by_vectors(loop, along, W);
-    launch("gather", c, cover(loop.shape.numel(), 1, int64_t{c.multiprocessors()} * 32),
-           vectors ? gather_kernel<T, W> : gather_kernel<T, 1>, device_loop(loop), size, along,
-           fault_report(c, "gather"), pointer<const T>(x), pointer<const int64_t>(index), pointer<T>(y));
+    launch("gather", c, cover_device(c, loop.shape.numel()), vectors ? gather_kernel<T, W> : gather_kernel<T, 1>,
+           device_loop(loop), size, along, fault_report(c, "gather"), pointer<const T>(x),
+           pointer<const int64_t>(index), pointer<T>(y));
   });
 }
 
@@ -140,13 +140,12 @@ void scatter(const Tensor& source, int axis, const Tensor& index, bool add, cons
   const int64_t size = y.shape()[axis], n = source.shape()[axis], lines = source.numel() / n;
   const Steps steps{source.strides()[axis], index.strides()[axis], y.strides()[axis]};
   const FaultReport report = fault_report(c, "scatter");
-  const int64_t most = int64_t{c.multiprocessors()} * 32;
   dispatch_all(source.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     if (walks_lines(lines, n)) {
       const auto loop =
           plan_loop<3>(source.shape().replaced(axis, 1), {source.strides(), index.strides(), y.strides()});
-      return launch("scatter", c, cover(lines, 1, most), scatter_lines<T>, device_loop(loop), n, steps, size, add,
+      return launch("scatter", c, cover_device(c, lines), scatter_lines<T>, device_loop(loop), n, steps, size, add,
                     report, pointer<const T>(source), pointer<const int64_t>(index), pointer<T>(y));
     }
     const IndexLines sorted = lines_of(index, axis);
@@ -155,7 +154,7 @@ void scatter(const Tensor& source, int axis, const Tensor& index, bool add, cons
     const auto loop =
         plan_loop<4>(source.shape(), {sorted.strides, y.strides().replaced(axis, 0),
                                       Strides::filled(source.rank(), 0).replaced(axis, 1), source.strides()});
-    launch("scatter", c, cover(source.numel(), 1, most), scatter_sorted<T>, device_loop(loop), n, steps, size, add,
+    launch("scatter", c, cover_device(c, source.numel()), scatter_sorted<T>, device_loop(loop), n, steps, size, add,
            report, pointer<const T>(source), pointer<const int64_t>(sorted.rows), pointer<const int64_t>(order),
            pointer<T>(y));
   });

@@ -88,6 +88,11 @@ __global__ void map_strided(DeviceLoop<N> loop, F f, Global<R> y, Global<const T
     map_one<N, F, R, T...>(loop.offsets(i), f, y, std::make_index_sequence<N - 1>{}, x...);
 }
 
+// As cover(), with no more blocks than the device works on in a few rounds.
+inline LaunchShape cover_device(const Context& c, int64_t n, int64_t per_thread = 1) {
+  return cover(n, per_thread, int64_t{c.multiprocessors()} * 32);
+}
+
 inline bool aligned(const Tensor& x, int elements) {
   return reinterpret_cast<uintptr_t>(x.raw()) % (elements * size_of(x.dtype())) == 0;
 }
@@ -102,12 +107,11 @@ void map(const char* op, F f, const Tensor& y, const Tensors&... inputs) {
   const StridedLoop<N> loop = plan_loop_over(inputs..., y);
   bool dense = loop.shape.rank() == 1 && aligned(y, W) && (aligned(inputs, W) && ...);
   for (int n = 0; n < N; ++n) dense = dense && loop.strides[n][0] == 1;
-  const int64_t most = int64_t{c.multiprocessors()} * 32;
   if (dense)
-    launch(op, c, cover(y.numel(), W, most), map_dense<W, F, R, T...>, y.numel(), f, pointer<R>(y),
+    launch(op, c, cover_device(c, y.numel(), W), map_dense<W, F, R, T...>, y.numel(), f, pointer<R>(y),
            pointer<const T>(inputs)...);
   else
-    launch(op, c, cover(y.numel(), 1, most), map_strided<N, F, R, T...>, device_loop(loop), f, pointer<R>(y),
+    launch(op, c, cover_device(c, y.numel()), map_strided<N, F, R, T...>, device_loop(loop), f, pointer<R>(y),
            pointer<const T>(inputs)...);
 }
 

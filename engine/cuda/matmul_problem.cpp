@@ -5,8 +5,6 @@
 namespace engine::cuda {
 namespace {
 
-bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
-
 int alignment_of(const Tensor& x) {
   const auto address = reinterpret_cast<uintptr_t>(x.raw());
   return static_cast<int>(std::min<uintptr_t>(address ? address & -address : 256, 256));

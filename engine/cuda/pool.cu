@@ -92,7 +92,7 @@ void max(const Tensor& x, const Pool2dOptions& options, const Tensor& y, Tensor&
           constexpr int W = width;
           using I = typename decltype(index)::type;
           const MapOrder order = map_order(y, W);
-          launch("max_pool2d", c, cover_maps(c, order.count), max_kernel<T, W, I>, order, windows, map_strides(x, W),
+          launch("max_pool2d", c, cover_device(c, order.count), max_kernel<T, W, I>, order, windows, map_strides(x, W),
                  map_strides(y, W), map_strides(where, W), pointer<const T>(x), pointer<T>(y), pointer<I>(where));
         },
         x, y);
@@ -111,7 +111,7 @@ void max_backward(const Tensor& dy, const Tensor& where, const Pool2dOptions& op
           constexpr int W = width;
           using I = typename decltype(index)::type;
           const MapOrder order = map_order(dx, W);
-          launch("max_pool2d backward", c, cover_maps(c, order.count), max_backward_kernel<T, W, I>, order, windows,
+          launch("max_pool2d backward", c, cover_device(c, order.count), max_backward_kernel<T, W, I>, order, windows,
                  map_strides(dy, W), map_strides(where, W), map_strides(dx, W), pointer<const T>(dy),
                  pointer<const I>(where), pointer<T>(dx));
         },

@@ -127,7 +127,7 @@ void average_pool(const Tensor& x, const Pool2dOptions& options, const Tensor& y
         [&](auto width) {
           constexpr int W = width;
           const MapOrder order = map_order(y, W);
-          launch("avg_pool2d", c, cover_maps(c, order.count), average_kernel<T, W>, order, windows, map_strides(x, W),
+          launch("avg_pool2d", c, cover_device(c, order.count), average_kernel<T, W>, order, windows, map_strides(x, W),
                  map_strides(y, W), pointer<const T>(x), pointer<T>(y));
         },
         x, y);
@@ -144,7 +144,7 @@ void average_pool_backward(const Tensor& dy, const Pool2dOptions& options, const
         [&](auto width) {
           constexpr int W = width;
           const MapOrder order = map_order(dx, W);
-          launch("avg_pool2d backward", c, cover_maps(c, order.count), average_backward_kernel<T, W>, order, windows,
+          launch("avg_pool2d backward", c, cover_device(c, order.count), average_backward_kernel<T, W>, order, windows,
                  map_strides(dy, W), map_strides(dx, W), pointer<const T>(dy), pointer<T>(dx));
         },
         dy, dx);
@@ -164,7 +164,7 @@ void global_average_pool(const Tensor& x_any, const Tensor& y) {
         [&](auto width, auto) {
           constexpr int W = width;
           if (l.inner > 1) {
-            launch("global_avg_pool2d", c, cover_maps(c, y.numel() * 32), mean_of_planes_kernel<T, W>, y.numel(),
+            launch("global_avg_pool2d", c, cover_device(c, y.numel() * 32), mean_of_planes_kernel<T, W>, y.numel(),
                    pixels, pointer<const T>(x), pointer<T>(y));
           } else {
             ColumnPlan plan = plan_columns({pixels, l.channels, 1}, W, true, {.vector_bytes = W * int{sizeof(T)}});

@@ -76,6 +76,5 @@ void with_channel_vectors(F&& f, const Tensors&... tensors) {
 }
 
 // A thread for each of n vectors, as far as the device has use for them.
-inline LaunchShape cover_maps(const Context& c, int64_t n) { return cover(n, 1, int64_t{c.multiprocessors()} * 32); }
 
 }  // namespace engine::cuda

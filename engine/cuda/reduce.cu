@@ -61,20 +61,7 @@ void sum_as(const Tensor& x, double scale, const Tensor& y, const StridedLoop<2>
 }
 
 void sum(const Tensor& x, double scale, const Tensor& y) {
-  Shape kept, summed;
-  Strides kept_x, kept_y, summed_x;
-  for (int i = 0; i < x.rank(); ++i) {
-    if (y.shape()[i] == 1 && x.shape()[i] != 1) {
-      summed.push_back(x.shape()[i]);
-      summed_x.push_back(x.strides()[i]);
-    } else {
-      kept.push_back(x.shape()[i]);
-      kept_x.push_back(x.strides()[i]);
-      kept_y.push_back(y.strides()[i]);
-    }
-  }
-  const auto sets = plan_loop<2>(kept, {kept_x, kept_y});
-  const auto inner = plan_loop<1>(summed, {summed_x});
+  const auto [sets, inner, terms] = plan_sum(x, y);
   if (x.dtype() == DType::i64) return sum_as<int64_t>(x, scale, y, sets, inner);
   dispatch_floating(x.dtype(), "sum",
                     [&](auto tag) { sum_as<typename decltype(tag)::type>(x, scale, y, sets, inner); });

@@ -126,8 +126,8 @@ void sort_as(const Tensor& x, bool descending, const Tensor& index) {
   launch("sort", c, shape, sort_chunks<T>, n, keep, static_cast<int>(chunk), descending, pointer<const T>(x),
          pointer<int64_t>(index), runs[0]);
   for (int64_t length = chunk; length < n; length *= 2) {
-    launch("sort", c, cover(x.numel(), 1, int64_t{c.multiprocessors()} * 32), merge_runs<E>, rows, n, keep, length,
-           runs[0], runs[1], pointer<int64_t>(index));
+    launch("sort", c, cover_device(c, x.numel()), merge_runs<E>, rows, n, keep, length, runs[0], runs[1],
+           pointer<int64_t>(index));
     std::swap(runs[0], runs[1]);
   }
 }

@@ -80,7 +80,7 @@ void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y
     with_whole_vectors<T>(options, x, y, [&](auto width) {
       constexpr int W = width;
       const MapOrder order = map_order(y, W);
-      launch("subsample2d", c, cover_maps(c, order.count), subsample_kernel<T, W>, order,
+      launch("subsample2d", c, cover_device(c, order.count), subsample_kernel<T, W>, order,
              chosen_of(options, x.size(1), W), map_strides(x, W), map_strides(y, W), pointer<const T>(x),
              pointer<T>(y));
     });
@@ -103,7 +103,7 @@ void subsample_backward(const Tensor& dy_any, const SubsampleOptions& options, b
       constexpr int W = width;
       const MapOrder order = map_order(add ? pixels : dx, W);
       const auto kernel = add ? subsample_add_kernel<T, W> : subsample_backward_kernel<T, W>;
-      launch(op, c, cover_maps(c, order.count), kernel, order, chosen_of(options, dx.size(1), W), map_strides(dy, W),
+      launch(op, c, cover_device(c, order.count), kernel, order, chosen_of(options, dx.size(1), W), map_strides(dy, W),
              map_strides(dx, W), pointer<const T>(dy), pointer<T>(dx));
     });
   });

@@ -50,4 +50,28 @@ auto plan_loop_over(const Tensors&... tensors) {
   return plan_loop<N>(all[N - 1]->shape(), std::array<Strides, N>{tensors.strides()...});
 }
 
+// The loops of a sum over the axes where y has size 1 and x has not: for each element of y, where its terms begin in x
+// and where it lies itself; and, from there, its terms.
+struct SumLoops {
+  StridedLoop<2> results;  // x, y
+  StridedLoop<1> terms;    // x
+  int64_t terms_count;
+};
+
+inline SumLoops plan_sum(const Tensor& x, const Tensor& y) {
+  Shape kept, summed;
+  Strides kept_x, kept_y, summed_x;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (y.shape()[i] == 1 && x.shape()[i] != 1) {
+      summed.push_back(x.shape()[i]);
+      summed_x.push_back(x.strides()[i]);
+    } else {
+      kept.push_back(x.shape()[i]);
+      kept_x.push_back(x.strides()[i]);
+      kept_y.push_back(y.strides()[i]);
+    }
+  }
+  return {plan_loop<2>(kept, {kept_x, kept_y}), plan_loop<1>(summed, {summed_x}), summed.numel()};
+}
+
 }  // namespace engine

@@ -4,11 +4,6 @@
 #include "engine/ops/shape_ops.h"
 
 namespace engine {
-namespace {
-
-bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
-
-}  // namespace
 
 Tensor autocast_input(const Tensor& x) {
   return autocast_enabled() && x.dtype() == DType::f32 ? cast(x, autocast_dtype()) : x;

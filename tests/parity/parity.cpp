@@ -28,8 +28,7 @@ Allowed allowed(const Case& c, DType dtype) {
 // which are the first input and the last where it is a residual, and parameters in f32. Their values are such that 16
 // bits hold them: a device may multiply them so, the CPU may not.
 std::vector<Tensor> inputs_of(const Case& c, DType dtype) {
-  const bool half = dtype == DType::bf16 || dtype == DType::f16;
-  if (!half || c.uses.halves) return make_inputs(c, dtype);
+  if (!is_half(dtype) || c.uses.halves) return make_inputs(c, dtype);
   std::vector<Tensor> inputs = make_inputs(c, DType::f32);
   const bool residual = inputs.size() > 1 && inputs.back().shape() == inputs[0].shape();
   for (Tensor& x : inputs)
