@@ -1,5 +1,7 @@
 #include "engine/cpu/onednn.h"
 
+#include "engine/core/word_hash.h"
+
 namespace engine::cpu {
 
 dnnl::engine& onednn_engine() {
@@ -46,9 +48,9 @@ OpaqueMemory make_opaque(const dnnl::memory::desc& desc) {
 }
 
 std::size_t PrimitiveKeyHash::operator()(const PrimitiveKey& key) const {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (int64_t word : key) hash = (hash ^ static_cast<uint64_t>(word)) * 0x9E3779B97F4A7C15u + (hash >> 29);
-  return hash;
+  WordHash hash;
+  for (const int64_t word : key) hash.mix(word);
+  return hash.value();
 }
 
 void append(PrimitiveKey& key, const Shape& shape) {

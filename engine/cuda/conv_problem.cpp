@@ -1,5 +1,7 @@
 #include "engine/cuda/conv_problem.h"
 
+#include "engine/core/word_hash.h"
+
 namespace engine::cuda {
 namespace {
 
@@ -24,20 +26,17 @@ std::string ConvProblem::str() const {
 }
 
 std::size_t ConvProblemHash::operator()(const ConvProblem& p) const {
-  uint64_t hash = 0xcbf29ce484222325u;
-  const auto mix = [&](int64_t word) {
-    hash = (hash ^ static_cast<uint64_t>(word)) * 0x9E3779B97F4A7C15u + (hash >> 29);
-  };
+  WordHash hash;
   for (const Shape* shape : {&p.x, &p.w, &p.y})
-    for (const int64_t size : *shape) mix(size);
+    for (const int64_t size : *shape) hash.mix(size);
   for (const Pair& pair : {p.options.stride, p.options.padding, p.options.dilation}) {
-    mix(pair.h);
-    mix(pair.w);
+    hash.mix(pair.h);
+    hash.mix(pair.w);
   }
-  mix(p.options.groups);
-  mix(static_cast<int64_t>(p.pass) | static_cast<int64_t>(p.dtype) << 8 | static_cast<int64_t>(p.format) << 16);
-  mix(p.bias | p.residual << 1 | p.relu << 2 | p.tf32 << 3 | p.deterministic << 4);
-  return hash;
+  hash.mix(p.options.groups);
+  hash.mix(static_cast<int64_t>(p.pass) | static_cast<int64_t>(p.dtype) << 8 | static_cast<int64_t>(p.format) << 16);
+  hash.mix(p.bias | p.residual << 1 | p.relu << 2 | p.tf32 << 3 | p.deterministic << 4);
+  return hash.value();
 }
 
 ConvProblem describe_conv(ConvPass pass, const ConvShapes& shapes, const TensorOptions& x,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/core/word_hash.h"
+
 namespace engine::cuda {
 namespace {
 
@@ -36,16 +38,13 @@ std::optional<ColumnMajor> column_major(const Tensor& x) {
 }
 
 std::size_t MatmulProblemHash::operator()(const MatmulProblem& p) const {
-  uint64_t hash = 0xcbf29ce484222325u;
-  const auto mix = [&](int64_t word) {
-    hash = (hash ^ static_cast<uint64_t>(word)) * 0x9E3779B97F4A7C15u + (hash >> 29);
-  };
+  WordHash hash;
   for (const ColumnMajor* m : {&p.b, &p.a, &p.y}) {
-    for (const int64_t word : {m->rows, m->columns, m->leading, m->batch, m->batch_stride}) mix(word);
-    mix(m->transposed | m->alignment << 1 | static_cast<int64_t>(m->dtype) << 16);
+    for (const int64_t word : {m->rows, m->columns, m->leading, m->batch, m->batch_stride}) hash.mix(word);
+    hash.mix(m->transposed | m->alignment << 1 | static_cast<int64_t>(m->dtype) << 16);
   }
-  mix(p.bias | p.onto << 1 | p.tf32 << 2);
-  return hash;
+  hash.mix(p.bias | p.onto << 1 | p.tf32 << 2);
+  return hash.value();
 }
 
 MatmulTypes matmul_types(DType a, DType b, DType y) {
