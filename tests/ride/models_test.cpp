@@ -26,9 +26,10 @@ constexpr MemoryFormat all_formats[] = {MemoryFormat::contiguous, MemoryFormat::
 
 constexpr double value_tolerance = 1e-5, gradient_tolerance = 5e-5;
 
-void compare_with_pytorch(ResNetCifar& net, const std::string& prefix) {
+// `key` of the images, for which no ReLU's sign hangs on rounding, is what tests/golden/make_models.py prints.
+void compare_with_pytorch(ResNetCifar& net, const std::string& prefix, uint32_t key) {
   fill(net);
-  Tensor x = by_formula({4, 3, 16, 16}, 1000, {-1, 1});
+  Tensor x = by_formula({4, 3, 16, 16}, key, {-1, 1});
   x.set_requires_grad();
   const Tensor labels = Tensor::from<int64_t>({0, 3, 6, 9}, {4});
   net.eval();
@@ -56,14 +57,14 @@ void compare_with_pytorch(ResNetCifar& net, const std::string& prefix) {
 TEST_CASE("models: a two-expert net equals PyTorch's in logits, gradients and running statistics") {
   for (const MemoryFormat format : all_formats) {
     ResNetCifar net({.classes = 10, .experts = 2, .reduce_dimension = true, .format = format});
-    compare_with_pytorch(net, "ride2");
+    compare_with_pytorch(net, "ride2", 1003);
   }
 }
 
 TEST_CASE("models: ResNet-32 with a linear classifier equals PyTorch's") {
   for (const MemoryFormat format : all_formats) {
     ResNetCifar net({.classes = 10, .classifier = Classifier::linear, .format = format});
-    compare_with_pytorch(net, "resnet32");
+    compare_with_pytorch(net, "resnet32", 1004);
   }
 }
 
