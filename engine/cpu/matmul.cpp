@@ -68,9 +68,12 @@ void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor&
 }
 
 void matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
-  if (!is_half(a.dtype()) && !is_half(b.dtype())) return product(a, b, bias, y);
-  const DType half = is_half(a.dtype()) ? a.dtype() : b.dtype(), factors = computes_in(half) ? half : DType::f32;
-  const Tensor sums = computes_in(y.dtype()) ? y : empty_like(y, DType::f32);
+  const DType half = is_half(a.dtype()) ? a.dtype() : b.dtype();
+  const bool halves = is_half(half) && computes_in(half);
+  if (!is_half(half) && !is_half(y.dtype())) return product(a, b, bias, y);
+  const DType factors = halves ? half : DType::f32;
+  // oneDNN rounds sums to 16 bits where the factors have 16 bits.
+  const Tensor sums = !is_half(y.dtype()) || (halves && y.dtype() == half) ? y : empty_like(y, DType::f32);
   product(as_type(a, factors), as_type(b, factors), as_type(bias, DType::f32), sums);
   if (!sums.shares_storage(y)) copy(sums, y);
 }

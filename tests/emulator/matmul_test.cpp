@@ -66,6 +66,7 @@ TEST_CASE("matrix products of mixed types, with a bias of f32 or of the product'
   product(bf16, f32, bf16, f32, 1.6e-2);
   product(bf16, f32, f32, f32, 1e-2);
   product(f32, bf16, bf16, f32, 1.6e-2);
+  product(f32, f32, bf16, f32, 1.6e-2);
   product(f16, f16, f16, f32, 2e-3);
   product(f16, f32, f32, f32, 2e-3);
   product(bf16, bf16, f16, f32, 1e-2);
