@@ -7,6 +7,7 @@
 #include "engine/cuda/versions.h"
 #include "engine/kernels/select.h"
 #include "tests/emulator/execution.h"
+#include "tests/emulator/tf32.h"
 
 namespace engine::cuda {
 
@@ -42,6 +43,14 @@ Tensor read(const Memory& m) {
   return converted(x, m.options.dtype == DType::f64 ? DType::f64 : DType::f32);
 }
 
+// The same as a factor of a product.
+Tensor factor(const Memory& m, const ConvProblem& p) {
+  const Tensor x = read(m);
+  if (p.tf32 && p.dtype == DType::f32)
+    for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = to_tf32(x.data<float>()[i]);
+  return x;
+}
+
 void write(const Tensor& x, const Memory& m) {
   const Tensor y = Tensor::empty(m.shape, m.options);
   kernels(x).elementwise.copy(x, y);
@@ -65,10 +74,11 @@ bool run_conv(const char* op, const ConvProblem& p, const ConvOperands& operands
   const Memory residual = p.residual ? memory_of(operands.residual, p.y, p) : Memory{};
   emulator::enqueue(c.stream(), [=] {
     const ConvKernels& cpu = kernels(Device{}).conv;
-    if (p.pass == ConvPass::backward_input) return write(cpu.backward_input(read(y), read(w), p.x, p.options, {}), x);
+    if (p.pass == ConvPass::backward_input)
+      return write(cpu.backward_input(factor(y, p), factor(w, p), p.x, p.options, {}), x);
     if (p.pass == ConvPass::backward_weight)
-      return write(cpu.backward_weight(read(y), read(x), p.w, p.options, nullptr), w);
-    const Tensor z = cpu.forward(read(x), read(w), {}, p.y, p.options);
+      return write(cpu.backward_weight(factor(y, p), factor(x, p), p.w, p.options, nullptr), w);
+    const Tensor z = cpu.forward(factor(x, p), factor(w, p), {}, p.y, p.options);
     if (p.residual) add(read(residual), z);
     if (p.bias) add(read(bias), z);
     if (p.relu) kernels(z).elementwise.unary({.op = UnaryOp::relu}, z, z);

@@ -4,6 +4,7 @@
 
 #include "engine/cuda/runtime.h"
 #include "tests/emulator/execution.h"
+#include "tests/emulator/tf32.h"
 
 namespace engine::cuda {
 namespace {
@@ -42,13 +43,15 @@ bool run_matmul(const MatmulProblem& p, const Tensor& a, const Tensor& b, const 
   const Matrix left{b.raw(), p.b}, right{a.raw(), p.a}, result{y.raw(), p.y};
   const Matrix column{p.bias ? bias.raw() : nullptr, {.dtype = p.y.dtype}};
   emulator::enqueue(c.stream(), [=] {
+    const bool tf32 = p.tf32 && p.a.dtype == DType::f32;
+    const auto factor = [=](double x) -> double { return tf32 ? to_tf32(static_cast<float>(x)) : x; };
     const int64_t inner = p.b.transposed ? p.b.rows : p.b.columns;
     for (int64_t batch = 0; batch < p.y.batch; ++batch)
       for (int64_t j = 0; j < p.y.columns; ++j)
         for (int64_t i = 0; i < p.y.rows; ++i) {
           double sum = p.bias ? column.get(0, i, 0) : 0;
           if (p.onto) sum += result.get(batch, i, j);
-          for (int64_t k = 0; k < inner; ++k) sum += left.get(batch, i, k) * right.get(batch, k, j);
+          for (int64_t k = 0; k < inner; ++k) sum += factor(left.get(batch, i, k)) * factor(right.get(batch, k, j));
           result.set(batch, i, j, sum);
         }
   });

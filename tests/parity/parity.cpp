@@ -12,7 +12,11 @@ struct Allowed {
 // Each side may be off by the case's tolerance, whose reason stands beside the case; the device adds in another order.
 Allowed allowed(const Case& c, DType dtype) {
   switch (dtype) {
-    case DType::f32: return {2 * c.tolerance, 2 * c.tolerance};
+    // Under TF32 each factor is off by up to 2^-11; a sum of up to a thousand products, whose errors have either sign,
+    // by thirty times that of one. Nothing is rounded otherwise.
+    case DType::f32:
+      if (numerics().tf32.convolutions) return {2 * (c.tolerance + 0x1p-6), 2 * (c.tolerance + 0x1p-6)};
+      return {2 * c.tolerance, 2 * c.tolerance};
     // The same roundings, each 2^-29 of f32's.
     case DType::f64: return {2 * c.tolerance * 0x1p-29, 2 * c.tolerance * 0x1p-29};
     default: break;
