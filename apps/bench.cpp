@@ -13,6 +13,7 @@
 #include "apps/bench/workload.h"
 #include "apps/common/program.h"
 #include "engine/core/allocator.h"
+#include "engine/core/device_memory.h"
 #include "engine/core/parallel.h"
 #include "engine/core/profile.h"
 #include "engine/kernels/select.h"
@@ -26,7 +27,10 @@ struct Output {
   bool table = false;  // rows under table_head() instead of a sentence
 };
 
-double peak_mib() {
+// Of the process, or of the tensors on a GPU.
+double peak_mib(engine::Device device) {
+  if (device.type != engine::DeviceType::cpu)
+    return static_cast<double>(engine::memory_of(device).stats(device.index).peak_allocated) / (1 << 20);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) / 1024;
@@ -35,7 +39,7 @@ double peak_mib() {
 // Seconds of each step, rising.
 std::vector<double> time_steps(const Options& options, bool profile) {
   const std::function<void()> step = apps::bench::make_step(options);
-  const engine::Device device = engine::open_device(options.device);
+  const engine::Device device = options.device.open();
   for (int i = 0; i < options.warmup; ++i) step();
   if (device.type != engine::DeviceType::cpu) engine::profile::set_wait([=] { engine::synchronize(device); });
   engine::profile::enable(profile);
@@ -74,7 +78,9 @@ std::string report(const Options& o, const Output& output, const Result& r) {
                                          {"precision", o.precision},
                                          {"format", o.format},
                                          {"batch", o.batch},
-                                         {"device", o.device},
+                                         {"device", o.device.device},
+                                         {"tf32", o.device.tf32},
+                                         {"graph", o.graph},
                                          {"threads", engine::num_threads()},
                                          {"ms", rounded(r.median * 1e3)},
                                          {"images_per_second", rounded(rate)},
@@ -99,9 +105,9 @@ int measure(const Options& options, const Output& output) {
                 "precision '{}' is none of f32, bf16", options.precision);
   if (options.threads) engine::set_num_threads(options.threads);
   const std::vector<double> seconds = time_steps(options, output.profile);
-  fmt::print("{}", report(options, output, {seconds[seconds.size() / 2], seconds[0], peak_mib()}));
+  fmt::print("{}", report(options, output, {seconds[seconds.size() / 2], seconds[0], peak_mib(options.device.open())}));
   if (output.profile) {
-    const engine::profile::Peaks peaks = engine::kernels(engine::open_device(options.device)).peak.measure();
+    const engine::profile::Peaks peaks = engine::kernels(options.device.open()).peak.measure();
     fmt::print(stderr, "{}", engine::profile::table({.peaks = peaks, .steps = options.steps}));
   }
   return 0;
@@ -148,8 +154,8 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.batch, "images per step")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--image-size", options.image_size, "pixels a side; 0: 32, and 224 for the large models")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
-      ->capture_default_str();
+  apps::add_device_options(app, options.device);
+  app.add_flag("--graph", options.graph, "record the step once and replay it");
   app.add_option("--steps", options.steps, "timed steps; the median counts")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "apps/common/device_options.h"
 #include "apps/common/evaluation.h"
 #include "apps/common/experiment.h"
 #include "apps/common/program.h"
@@ -18,7 +19,8 @@
 namespace {
 
 struct Options {
-  std::string checkpoint, recipe, data, save_logits, precision, device = "cpu";
+  std::string checkpoint, recipe, data, save_logits, precision;
+  apps::DeviceOptions device;
   std::vector<std::string> set;
   int64_t experts = 0;
   std::optional<double> threshold;
@@ -61,7 +63,7 @@ int evaluate(const Options& options) {
   const apps::ExperimentData data = apps::open_data(recipe, options.data);
   const data::Loader batches = apps::test_loader(recipe, data, 1);
   const apps::TrainedModel trained =
-      apps::load_trained(options.checkpoint, recipe, data.classes(), engine::open_device(options.device));
+      apps::load_trained(options.checkpoint, recipe, data.classes(), options.device.open());
   const bool routed = trained.assignment && !options.no_routing && options.experts == 0;
   engine::check(!options.threshold || routed, "ride-evaluate",
                 "--threshold needs a checkpoint with an assignment module, as ride-route writes");
@@ -114,8 +116,7 @@ int main(int argc, char** argv) {
       "--save-logits", options.save_logits,
       "write logits (of the answer), expert_logits and labels to this safetensors file; for a cascade all experts "
       "run a second time");
-  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
-      ->capture_default_str();
+  apps::add_device_options(app, options.device);
   app.add_option("--threads", options.threads, "0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_flag("--json", options.json, "one JSON object");
   CLI11_PARSE(app, argc, argv);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "apps/common/device_options.h"
 #include "apps/common/experiment.h"
 #include "apps/common/program.h"
 #include "apps/common/table.h"
@@ -21,7 +22,8 @@ namespace {
 using engine::Tensor;
 
 struct Options {
-  std::string checkpoint, recipe, data, precision, device = "cpu";
+  std::string checkpoint, recipe, data, precision;
+  apps::DeviceOptions device;
   std::vector<std::string> images, set;
   std::optional<double> threshold;
 };
@@ -70,7 +72,7 @@ int predict(const Options& options) {
   const engine::Autocast autocast(apps::precision_of(recipe));
   const std::vector<std::string> names = names_of_classes(options, recipe);
   const int64_t classes = static_cast<int64_t>(names.size());
-  const engine::Device device = engine::open_device(options.device);
+  const engine::Device device = options.device.open();
   const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, classes, device);
   const engine::InferenceMode inference;
   for (const std::string& path : options.images) {
@@ -100,8 +102,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--threshold", options.threshold, "of the cascade; default: the recipe's")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
-      ->capture_default_str();
+  apps::add_device_options(app, options.device);
   app.add_option("images", options.images, "PNG, JPEG or BMP files")->required();
   CLI11_PARSE(app, argc, argv);
   return apps::run_program([&] { return predict(options); });

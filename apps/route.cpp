@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "apps/common/checkpoints.h"
+#include "apps/common/device_options.h"
 #include "apps/common/evaluation.h"
 #include "apps/common/experiment.h"
 #include "apps/common/program.h"
@@ -24,7 +25,8 @@
 namespace {
 
 struct Options {
-  std::string checkpoint, recipe, data, out, resume, precision, device = "cpu";
+  std::string checkpoint, recipe, data, out, resume, precision;
+  apps::DeviceOptions device;
   std::vector<std::string> set;
   std::optional<int64_t> seed;
   int threads = 0, loader_threads = 1;
@@ -70,7 +72,7 @@ class Routing {
 Routing::Routing(const ride::Recipe& recipe, const Options& options)
     : recipe_(recipe),
       variant_(ride::variant_named(recipe.route.variant, "route.variant")),
-      device_(engine::open_device(options.device)),
+      device_(options.device.open()),
       data_(apps::open_data(recipe, options.data)),
       train_batches_(apps::train_loader(
           recipe, data_,
@@ -190,8 +192,7 @@ int main(int argc, char** argv) {
   app.add_option("--out", options.out, "folder of the run; another than the checkpoint's")->required();
   app.add_option("--resume", options.resume,
                  "auto: go on from --out's last checkpoint if there is one; or a checkpoint that ride-route wrote");
-  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
-      ->capture_default_str();
+  apps::add_device_options(app, options.device);
   app.add_option("--threads", options.threads, "of computation; 0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_option("--loader-threads", options.loader_threads, "that prepare images")
       ->check(CLI::NonNegativeNumber)

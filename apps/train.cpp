@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/checkpoints.h"
+#include "apps/common/device_options.h"
 #include "apps/common/evaluation.h"
 #include "apps/common/experiment.h"
 #include "apps/common/program.h"
@@ -29,7 +30,8 @@ namespace {
 using engine::Tensor;
 
 struct Options {
-  std::string recipe, data, out, resume, teacher, precision, device = "cpu";
+  std::string recipe, data, out, resume, teacher, precision;
+  apps::DeviceOptions device;
   std::vector<std::string> set;
   int epochs = 0, threads = 0, loader_threads = 1;
   std::optional<int64_t> seed;
@@ -95,7 +97,7 @@ class Training {
 
 Training::Training(const ride::Recipe& recipe, const Options& options)
     : recipe_(recipe),
-      device_(engine::open_device(options.device)),
+      device_(options.device.open()),
       data_(apps::open_data(recipe, options.data)),
       train_batches_(apps::train_loader(recipe, data_, {.threads = options.loader_threads})),
       test_batches_(apps::test_loader(recipe, data_, options.loader_threads)),
@@ -241,8 +243,7 @@ int main(int argc, char** argv) {
   app.add_option("--resume", options.resume,
                  "auto: go on from --out's last checkpoint if there is one; or a checkpoint file");
   app.add_option("--teacher", options.teacher, "checkpoint to distil from, where the recipe's distill.weight is not 0");
-  app.add_option("--device", options.device, "cpu, cuda, cuda:<index>, or auto: a CUDA device where there is one")
-      ->capture_default_str();
+  apps::add_device_options(app, options.device);
   app.add_flag("--graph", options.graph,
                "record a training step once and replay it: spares a GPU's host the work of starting every kernel");
   app.add_option("--threads", options.threads, "of computation; 0: as many as cores")->check(CLI::NonNegativeNumber);

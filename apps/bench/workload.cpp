@@ -5,6 +5,7 @@
 
 #include "engine/autograd/autocast.h"
 #include "engine/kernels/select.h"
+#include "engine/kernels/step_graph.h"
 #include "engine/nn/inference_mode.h"
 #include "engine/ops/shape_ops.h"
 #include "engine/optim/sgd.h"
@@ -85,12 +86,16 @@ ride::RideLoss cross_entropy(int64_t classes) {
   return ride::training_loss(recipe.loss, std::vector<int64_t>(static_cast<std::size_t>(classes), 100));
 }
 
+std::function<void()> recorded(engine::Device device, std::function<void()> step) {
+  return [step = std::move(step), graph = std::make_shared<engine::StepGraph>(device)] { graph->run(step); };
+}
+
 }  // namespace
 
 std::function<void()> make_step(const Options& options) {
   const engine::DType precision = options.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
   const std::optional<MemoryFormat> format = format_named(options.format);
-  const engine::Device device = engine::open_device(options.device);
+  const engine::Device device = options.device.open();
   engine::check(device == engine::Device{} || format != MemoryFormat::batch_lanes, "bench",
                 "batch_lanes is a format of the CPU: use channels_last on {}", name(device));
   const Network network = network_named(options.model, format);
@@ -100,15 +105,17 @@ std::function<void()> make_step(const Options& options) {
   in.labels = in.labels.to(device);
   if (options.mode == "infer") {
     network.module->eval();
-    return [=, inference = std::make_shared<engine::InferenceMode>()] {  // in force as long as the step lives
+    const auto pass = [=,
+                       inference = std::make_shared<engine::InferenceMode>()] {  // in force as long as the step lives
       const engine::Autocast autocast(precision);
       network.logits(in.images);
     };
+    return options.graph ? recorded(device, pass) : pass;
   }
   const auto criterion = std::make_shared<ride::RideLoss>(cross_entropy(network.classes));
   const auto optimizer = std::make_shared<engine::Sgd>(
       network.module->named_parameters(), engine::SgdOptions{.momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
-  return [=] {
+  const auto step = [=] {
     const ride::LossValue loss = [&] {
       const engine::Autocast autocast(precision);
       return (*criterion)(network.logits(in.images), in.labels);
@@ -117,6 +124,7 @@ std::function<void()> make_step(const Options& options) {
     loss.total.backward();
     optimizer->step(1e-3);
   };
+  return options.graph ? recorded(device, step) : step;
 }
 
 }  // namespace apps::bench

@@ -22,6 +22,14 @@ class Bench(unittest.TestCase):
                 self.assertGreaterEqual(line["best_images_per_second"], line["images_per_second"])
                 self.assertGreater(line["peak_mib"], 5)
 
+    def test_recorded_step(self):
+        for mode in ("train", "infer"):
+            line = json.loads(run("bench", "--model", "resnet32", "--mode", mode, "--batch", 2, "--steps", 2, "--graph",
+                                  "--tf32", "off", "--json").stdout)
+            self.assertEqual((line["graph"], line["tf32"]), (True, "off"))
+        self.assertIn("--deterministic and --autotune exclude each other",
+                      error_of("bench", "--deterministic", "--autotune"))
+
     def test_large_network(self):
         line = json.loads(run("bench", "--model", "resnet50", "--batch", 2, "--image-size", 32, "--steps", 1,
                               "--warmup", 0, "--json").stdout)
