@@ -39,7 +39,7 @@ run_one() {
 # run_program NAME PROGRAM: a doctest program; each of its test cases counts. One that says "skipped" in a message and
 # returns (its data is not on this machine) is no pass.
 run_program() {
-  local name=$1 log="$scratch/$1.log" status=0 counts cases_passed cases_failed case_name absent
+  local name=$1 log="$scratch/${1// /-}.log" status=0 counts cases_passed cases_failed case_name absent
   printf -- '---- %s\n' "$name"
   timeout "$limit" "$2" --no-colors 2>&1 | tee "$log" || status=$?
   counts=$(sed -En 's/^\[doctest\] test cases: +[0-9]+ \| +([0-9]+) passed \| +([0-9]+) failed.*/\1 \2/p' "$log")
@@ -106,6 +106,26 @@ for test in json.load(sys.stdin):
     print(test["name"], test["cmd"][0], sep="\t")'
 }
 
+# The CPU's kernels and the core once more, with every access to memory and every overflow looked at. Their build is a
+# folder of its own.
+sanitized() {
+  local folder=$root/build-sanitized
+  printf -- '---- sanitized build\n'
+  if [[ ! -f $folder/.ride-source || "$(<"$folder/.ride-source")" != "$root" ]]; then
+    rm -rf "$folder"
+    meson setup "$folder" "$root" --cmake-prefix-path="$venv" -Dcpp_link_args="-Wl,-rpath,$venv/lib" -Dcuda=disabled \
+      -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined || { fail "sanitized build"; return; }
+    printf '%s\n' "$root" >"$folder/.ride-source"
+  fi
+  ninja -C "$folder" tests/core/test-core tests/cpu/test-cpu || { fail "sanitized build"; return; }
+  passed=$((passed + 1))
+  # What is still held at the end belongs to caches that live as long as the program.
+  local -x ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+  run_program "core sanitized" "$folder/tests/core/test-core" </dev/null
+  run_program "cpu sanitized" "$folder/tests/cpu/test-cpu" </dev/null
+  RIDE_CPU_ISA=baseline run_program "cpu sanitized, baseline" "$folder/tests/cpu/test-cpu" </dev/null
+}
+
 apps/setup.sh || { fail setup; finish; }
 PATH="$venv/bin:$PATH"
 export -f format_check
@@ -125,6 +145,7 @@ while IFS=$'\t' read -r name program; do
   run_program "$name" "$program" </dev/null
 done < <(test_programs)
 run_unittests programs tests/apps </dev/null
+sanitized
 for script in tests/*.sh; do
   [[ $script == tests/run.sh ]] || run_one "$(basename "$script" .sh)" bash "$script" </dev/null
 done

@@ -40,6 +40,12 @@ void Generator::set_state(State state) {
   if (position_ % 4) block_ = philox(seed_, stream_, position_ / 4);
 }
 
+Generator::State Generator::take(uint64_t words) {
+  const State before = state();
+  set_state({seed_, stream_, position_ + words});
+  return before;
+}
+
 Generator& default_generator() {
   static Generator generator;
   return generator;

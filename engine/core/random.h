@@ -26,6 +26,17 @@ ENGINE_HD inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, 
 // 24 random bits as a float in [0, 1).
 ENGINE_HD inline float to_uniform(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
+// The words `position` and `position` + 1 of a Generator's sequence, as one number: what a kernel that draws by itself
+// starts from.
+ENGINE_HD inline uint64_t philox_pair(uint64_t seed, uint64_t stream, uint64_t position) {
+  const auto word = [&](uint64_t at) {
+    const std::array<uint32_t, 4> block = philox(seed, stream, at / 4);
+    // Not block[at % 4]: a GPU has no registers to index.
+    return at % 4 == 0 ? block[0] : at % 4 == 1 ? block[1] : at % 4 == 2 ? block[2] : block[3];
+  };
+  return static_cast<uint64_t>(word(position)) << 32 | word(position + 1);
+}
+
 // A sequence of random numbers over one (seed, stream). Its whole state is the position in that sequence.
 class Generator {
  public:
@@ -43,6 +54,8 @@ class Generator {
   };
   State state() const { return {seed_, stream_, position_}; }
   void set_state(State state);
+  // The state, and goes on behind `words` that somebody else draws.
+  State take(uint64_t words);
 
  private:
   uint64_t seed_, stream_, position_ = 0;  // position: words drawn so far

@@ -179,7 +179,7 @@ void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tens
 }
 
 // Masks are numbered in row-major order, so that they don't depend on the layout: four numbers to a Philox block.
-void dropout(const Tensor& x, double p, uint64_t seed, uint64_t stream, const Tensor& y) {
+void dropout(const Tensor& x, double p, const Generator::State& mask, const Tensor& y) {
   const Tensor source = dense(x, MemoryFormat::contiguous);
   const Tensor target = y.is_contiguous() ? y : Tensor::empty(y.shape(), {.dtype = y.dtype()});
   dispatch_floating(x.dtype(), "dropout", [&](auto tag) {
@@ -189,9 +189,10 @@ void dropout(const Tensor& x, double p, uint64_t seed, uint64_t stream, const Te
     T* to = target.data<T>();
     const int64_t n = x.numel();
     const C scale = static_cast<C>(1 / (1 - p));
+    const uint64_t stream = philox_pair(mask.seed, mask.stream, mask.position);
     parallel_for((n + 3) / 4, loop_grain / 4, [&](int64_t block, int64_t end) {
       for (; block < end; ++block) {
-        const auto words = philox(seed, stream, static_cast<uint64_t>(block));
+        const auto words = philox(mask.seed, stream, static_cast<uint64_t>(block));
         for (int64_t i = 4 * block; i < std::min(n, 4 * block + 4); ++i)
           to[i] =
               to_uniform(words[i % 4]) >= p ? static_cast<T>(static_cast<C>(from[i]) * scale) : static_cast<T>(C(0));

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/lanes/select.h"
@@ -87,11 +89,21 @@ void scatter(const Tensor& any, int axis, const Tensor& index, bool add, const T
   });
 }
 
+void partition(const Tensor& mask_any, const Tensor& index, const Tensor& count) {
+  const Tensor mask = dense(mask_any, MemoryFormat::contiguous);
+  const bool* on = mask.data<bool>();
+  const int64_t n = mask.numel(), all = std::count(on, on + n, true);
+  int64_t *trues = index.data<int64_t>(), *others = trues + all;
+  for (int64_t i = 0; i < n; ++i) *(on[i] ? trues : others)++ = i;
+  count.data<int64_t>()[0] = all;
+}
+
 }  // namespace
 
 void fill(IndexKernels& table) {
   table.gather = gather;
   table.scatter = scatter;
+  table.partition = partition;
 }
 
 }  // namespace engine::cpu

@@ -263,6 +263,24 @@ void statistics(const Tensor& x_any, const Tensor& mean, const Tensor& variance)
   });
 }
 
+template <class T>
+void update_channels(const BatchNormStatistics& s, const functors::UpdateStatistics<T>& f, const Tensor& inv_std) {
+  const T *mean = s.mean.data<T>(), *variance = s.variance.data<T>();
+  T *running_mean = s.running_mean.data<T>(), *running_var = s.running_var.data<T>(), *out = inv_std.data<T>();
+  for (int64_t c = 0; c < inv_std.numel(); ++c) {
+    out[c] = f.inv_std(variance[c]);
+    running_mean[c] = f.running_mean(running_mean[c], mean[c]);
+    running_var[c] = f.running_var(running_var[c], variance[c]);
+  }
+}
+
+void update(const BatchNormStatistics& s, const BatchNormUpdate& how, const Tensor& inv_std) {
+  if (inv_std.dtype() == DType::f64)
+    update_channels(s, functors::UpdateStatistics<double>(how), inv_std);
+  else
+    update_channels(s, functors::UpdateStatistics<float>(how), inv_std);
+}
+
 void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, const Tensor& weight, const Tensor& bias,
                const Tensor& residual_any, bool relu, const Tensor& y) {
   const Tensor x = dense(x_any, y.format());
@@ -316,6 +334,7 @@ BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, b
 
 void fill(NormKernels& table) {
   table.statistics = statistics;
+  table.update = update;
   table.normalize = normalize;
   table.backward = backward;
 }

@@ -11,6 +11,7 @@ KernelTable kernel_table() {
   fill(table.matmul);
   fill(table.norm);
   fill(table.pool);
+  fill(table.loss);
   fill(table.optim);
   fill(table.peak);
   return table;

@@ -11,6 +11,7 @@ void fill(ConvKernels& table);
 void fill(MatmulKernels& table);
 void fill(NormKernels& table);
 void fill(PoolKernels& table);
+void fill(LossKernels& table);
 void fill(OptimKernels& table);
 void fill(PeakKernels& table);
 

@@ -2,6 +2,7 @@
 #include "engine/core/random.h"
 #include "engine/cuda/dense.h"
 #include "engine/cuda/map.h"
+#include "engine/cuda/step_memory.h"
 #include "engine/cuda/table.h"
 
 namespace engine::cuda {
@@ -14,11 +15,13 @@ struct Convert {
 
 // Masks are numbered in row-major order, four numbers to a Philox block, as on the CPU.
 template <class T>
-__global__ void dropout_kernel(int64_t n, float p, Compute<T> scale, uint64_t seed, uint64_t stream, Global<const T> x,
-                               Global<T> y) {
+__global__ void dropout_kernel(int64_t n, float p, Compute<T> scale, Generator::State mask,
+                               Global<const StepScalars> now, Global<const T> x, Global<T> y) {
   using C = Compute<T>;
+  const uint64_t drawn_since = now ? now[0].drawn : 0;
+  const uint64_t stream = philox_pair(mask.seed, mask.stream, mask.position + drawn_since);
   for (int64_t block = grid_index(); 4 * block < n; block += grid_step()) {
-    const auto words = philox(seed, stream, static_cast<uint64_t>(block));
+    const auto words = philox(mask.seed, stream, static_cast<uint64_t>(block));
     for (int k = 0; k < 4 && 4 * block + k < n; ++k) {
       const int64_t i = 4 * block + k;
       y[i] = to_uniform(words[k]) >= p ? static_cast<T>(static_cast<C>(x[i]) * scale) : static_cast<T>(C(0));
@@ -26,15 +29,16 @@ __global__ void dropout_kernel(int64_t n, float p, Compute<T> scale, uint64_t se
   }
 }
 
-void dropout(const Tensor& x, double p, uint64_t seed, uint64_t stream, const Tensor& y) {
+void dropout(const Tensor& x, double p, const Generator::State& mask, const Tensor& y) {
+  if (x.numel() == 0) return;
+  Context& c = context(x.device().index);
   const Tensor source = dense(x, MemoryFormat::contiguous);
   const Tensor target = y.is_contiguous() ? y : Tensor::empty(y.shape(), {.dtype = y.dtype(), .device = y.device()});
   dispatch_floating(x.dtype(), "dropout", [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if (x.numel())
-      launch("dropout", context(x.device().index), cover(x.numel(), 4), dropout_kernel<T>, x.numel(),
-             static_cast<float>(p), static_cast<Compute<T>>(1 / (1 - p)), seed, stream, pointer<const T>(source),
-             pointer<T>(target));
+    launch("dropout", c, cover(x.numel(), 4), dropout_kernel<T>, x.numel(), static_cast<float>(p),
+           static_cast<Compute<T>>(1 / (1 - p)), mask, recorded_scalars(c), pointer<const T>(source),
+           pointer<T>(target));
   });
   if (!y.is_contiguous()) copy(target, y);
 }

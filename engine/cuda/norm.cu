@@ -1,4 +1,4 @@
-// Batch norm, forward: one launch for the statistics and one for the values.
+// Batch norm, forward: one launch for the statistics, one for what follows from them, one for the values.
 #include "engine/cuda/norm.h"
 
 #include "engine/cuda/columns.h"
@@ -77,6 +77,18 @@ __global__ void __launch_bounds__(column_threads)
       });
 }
 
+// A thread for each channel.
+template <class T>
+__global__ void update_kernel(int64_t channels, functors::UpdateStatistics<T> f, Global<const T> mean,
+                              Global<const T> variance, Global<T> running_mean, Global<T> running_var,
+                              Global<T> inv_std) {
+  const int64_t c = grid_index();
+  if (c >= channels) return;
+  inv_std[c] = f.inv_std(variance[c]);
+  running_mean[c] = f.running_mean(running_mean[c], mean[c]);
+  running_var[c] = f.running_var(running_var[c], variance[c]);
+}
+
 // y = relu?((x - mean) inv_std weight + bias + residual?). Without the second launch bound ptxas spills registers to
 // fit one more block.
 template <class T, int W, bool inside>
@@ -128,6 +140,21 @@ void statistics(const Tensor& x_any, const Tensor& mean, const Tensor& variance)
   });
 }
 
+void update(const BatchNormStatistics& s, const BatchNormUpdate& how, const Tensor& inv_std) {
+  if (inv_std.numel() == 0) return;
+  Context& c = context(inv_std.device().index);
+  const auto run = [&](auto f) {
+    using T = decltype(f.eps);
+    launch("batch_norm update", c, cover(inv_std.numel()), update_kernel<T>, inv_std.numel(), f,
+           pointer<const T>(s.mean), pointer<const T>(s.variance), pointer<T>(s.running_mean),
+           pointer<T>(s.running_var), pointer<T>(inv_std));
+  };
+  if (inv_std.dtype() == DType::f64)
+    run(functors::UpdateStatistics<double>(how));
+  else
+    run(functors::UpdateStatistics<float>(how));
+}
+
 void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, const Tensor& weight, const Tensor& bias,
                const Tensor& residual_any, bool relu, const Tensor& y) {
   if (y.numel() == 0) return;
@@ -157,6 +184,7 @@ void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, c
 
 void fill(NormKernels& table) {
   table.statistics = statistics;
+  table.update = update;
   table.normalize = normalize;
   table.backward = batch_norm_backward;
 }

@@ -2,7 +2,7 @@
 // is in engine/kernels/update.h.
 #include "engine/cuda/dense.h"
 #include "engine/cuda/map.h"
-#include "engine/cuda/step_scalars.h"
+#include "engine/cuda/step_memory.h"
 #include "engine/cuda/table.h"
 #include "engine/kernels/update.h"
 

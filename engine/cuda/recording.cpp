@@ -1,7 +1,9 @@
 #include "engine/cuda/recording.h"
 
+#include "engine/core/random.h"
 #include "engine/cuda/memory.h"
 #include "engine/cuda/runtime.h"
+#include "engine/cuda/step_scalars.h"
 
 namespace engine::cuda {
 namespace {
@@ -9,23 +11,39 @@ namespace {
 using Graph = Owned<cudaGraph_t, cudaGraphDestroy>;
 using GraphExec = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
 
+// What a step draws from the default generator: nothing is drawn while it is recorded, but at every replay.
+struct Draws {
+  Generator::State begin;
+  uint64_t words;
+};
+
 class GraphRecording : public Recording {
  public:
-  GraphRecording(Context& context, GraphExec exec, std::shared_ptr<void> memory)
-      : context_(context), memory_(std::move(memory)), exec_(std::move(exec)) {}
+  GraphRecording(Context& context, GraphExec exec, std::shared_ptr<void> memory, const Draws& draws)
+      : context_(context), memory_(std::move(memory)), exec_(std::move(exec)), draws_(draws) {}
   ~GraphRecording() override {
     cudaStreamSynchronize(context_.stream());  // its memory must not be given to others while it still runs
   }
   void replay() override {
+    if (draws_.words) draw();
     context_.use();
     ENGINE_CUDA(cudaGraphLaunch(exec_.get(), context_.stream()));
     context_.launched("step graph");
   }
 
  private:
+  void draw() {
+    const Generator::State now = default_generator().take(draws_.words);
+    check(now.seed == draws_.begin.seed && now.stream == draws_.begin.stream, "step graph",
+          "the default generator was seeded anew (with {}) after a step that draws from it was recorded: call reset()",
+          now.seed);
+    write_drawn(context_, now.position - draws_.begin.position);
+  }
+
   Context& context_;
   std::shared_ptr<void> memory_;
   GraphExec exec_;
+  Draws draws_;
 };
 
 // Recording, from begin() on, until it ends: also when the step throws.
@@ -62,11 +80,14 @@ std::unique_ptr<Recording> record(int device, const std::function<void()>& step)
   c.synchronize();
   const PrivatePool pool(device);
   Capture capture(c);
+  const Generator::State before = default_generator().state();
   step();
   const Graph graph = capture.end();
+  const Draws draws{before, default_generator().state().position - before.position};
+  default_generator().set_state(before);
   cudaGraphExec_t exec = nullptr;
   ENGINE_CUDA(cudaGraphInstantiate(&exec, graph.get(), 0));
-  return std::make_unique<GraphRecording>(c, GraphExec(exec), pool.memory());
+  return std::make_unique<GraphRecording>(c, GraphExec(exec), pool.memory(), draws);
 }
 
 }  // namespace engine::cuda

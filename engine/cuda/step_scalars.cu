@@ -4,23 +4,48 @@
 #include <optional>
 
 #include "engine/cuda/launch.h"
+#include "engine/cuda/step_memory.h"
 
 namespace engine::cuda {
 namespace {
 
 struct Place {
-  std::byte* memory = nullptr;          // a StepScalars on the device
-  std::optional<StepScalars> recorded;  // what the recording under way was asked for
+  std::byte* memory = nullptr;  // a StepScalars on the device
+  struct Update {
+    double lr;
+    int64_t step;
+  };
+  std::optional<Update> recorded;  // what the recording under way was asked for
 };
 
 // Never freed: recorded steps hold the address.
-Place& place(const Context& c) {
+Place& place(Context& c) {
   static auto* places = new std::map<int, Place>;
-  return (*places)[c.device()];
+  Place& p = (*places)[c.device()];
+  if (!p.memory) {
+    c.use();
+    void* memory = nullptr;
+    ENGINE_CUDA(cudaMalloc(&memory, sizeof(StepScalars)));
+    p.memory = static_cast<std::byte*>(memory);
+  }
+  return p;
 }
 
-__global__ void write_kernel(StepScalars values, Global<StepScalars> target) {
-  if (threadIdx.x == 0) target[0] = values;
+Global<StepScalars> scalars(const Place& p) { return memory_as<StepScalars>(p.memory, 1); }
+
+__global__ void write_update_kernel(double lr, int64_t step, Global<StepScalars> target) {
+  if (threadIdx.x != 0) return;
+  StepScalars now = target[0];
+  now.lr = lr;
+  now.step = step;
+  target[0] = now;
+}
+
+__global__ void write_drawn_kernel(uint64_t drawn, Global<StepScalars> target) {
+  if (threadIdx.x != 0) return;
+  StepScalars now = target[0];
+  now.drawn = drawn;
+  target[0] = now;
 }
 
 }  // namespace
@@ -28,14 +53,11 @@ __global__ void write_kernel(StepScalars values, Global<StepScalars> target) {
 void write_step_scalars(Context& c, double lr, int64_t step) {
   Place& p = place(c);
   p.recorded.reset();
-  if (!p.memory) {
-    c.use();
-    void* memory = nullptr;
-    ENGINE_CUDA(cudaMalloc(&memory, sizeof(StepScalars)));
-    p.memory = static_cast<std::byte*>(memory);
-  }
-  launch("step scalars", c, {.threads_x = 32}, write_kernel, StepScalars{lr, step},
-         memory_as<StepScalars>(p.memory, 1));
+  launch("step scalars", c, {.threads_x = 32}, write_update_kernel, lr, step, scalars(p));
+}
+
+void write_drawn(Context& c, uint64_t drawn) {
+  launch("step scalars", c, {.threads_x = 32}, write_drawn_kernel, drawn, scalars(place(c)));
 }
 
 Global<const StepScalars> step_scalars(const char* op, Context& c, double lr, int64_t step) {
@@ -43,14 +65,18 @@ Global<const StepScalars> step_scalars(const char* op, Context& c, double lr, in
   if (!c.recording()) {
     write_step_scalars(c, lr, step);
   } else {
-    check(p.memory != nullptr, op, "a step is recorded before any ran: run it once first");
-    if (!p.recorded) p.recorded = StepScalars{lr, step};
+    if (!p.recorded) p.recorded = Place::Update{lr, step};
     check(p.recorded->lr == lr && p.recorded->step == step, op,
           "a recorded step has one learning rate and one step count, but {} at step {} is followed by {} at step {}: "
           "use one optimizer in it",
           p.recorded->lr, p.recorded->step, lr, step);
   }
-  return memory_as<StepScalars>(p.memory, 1);
+  return scalars(p);
+}
+
+Global<const StepScalars> recorded_scalars(Context& c) {
+  if (!c.recording()) return nullptr;
+  return scalars(place(c));
 }
 
 }  // namespace engine::cuda

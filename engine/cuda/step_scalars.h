@@ -2,25 +2,22 @@
 // lies in device memory, where the kernels of a recorded step find the new values at each replay:
 //
 //   write_step_scalars(c, lr, step);
-//   recording.replay();
+//   write_drawn(c, words);
+//   replay
 #pragma once
-#include "engine/cuda/device_code.h"
 #include "engine/cuda/runtime.h"
 
 namespace engine::cuda {
 
 struct StepScalars {
   double lr;
-  int64_t step;  // of AdamW, 1 for the first
+  int64_t step;    // of AdamW, 1 for the first
+  uint64_t drawn;  // random words that the default generator gave since the step was recorded
 };
 
-// Sets them for what is launched, or replayed, from here on. The values travel as a kernel's parameters, so that no
+// Set them for what is launched, or replayed, from here on. The values travel as a kernel's parameters, so that no
 // host memory has to outlive the call.
 void write_step_scalars(Context& c, double lr, int64_t step);
-
-// Where kernels that `op` launches next read `lr` and `step`. Writes them, but not into a recording, which would write
-// the same values at each replay. A device's first call must not be recorded, and all calls in one recording must agree
-// on the values.
-Global<const StepScalars> step_scalars(const char* op, Context& c, double lr, int64_t step);
+void write_drawn(Context& c, uint64_t drawn);
 
 }  // namespace engine::cuda

@@ -11,10 +11,12 @@ KernelTable kernel_table() {
   fill_sort(table.reduce);
   fill_softmax(table.reduce);
   fill(table.index);
+  fill_partition(table.index);
   fill(table.conv);
   fill(table.matmul);
   fill(table.norm);
   fill(table.pool);
+  fill(table.loss);
   fill(table.optim);
   fill(table.peak);
   return table;

@@ -11,10 +11,12 @@ void fill(ReduceKernels& table);
 void fill_sort(ReduceKernels& table);
 void fill_softmax(ReduceKernels& table);
 void fill(IndexKernels& table);
+void fill_partition(IndexKernels& table);
 void fill(ConvKernels& table);
 void fill(MatmulKernels& table);
 void fill(NormKernels& table);
 void fill(PoolKernels& table);
+void fill(LossKernels& table);
 void fill(OptimKernels& table);
 void fill(PeakKernels& table);
 

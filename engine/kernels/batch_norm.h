@@ -1,6 +1,7 @@
 // Batch norm's per-element maths, one source for every back end. T is the compute type (float or double).
 #pragma once
 #include "engine/kernels/functors.h"
+#include "engine/kernels/norm.h"
 
 namespace engine::functors {
 
@@ -13,6 +14,20 @@ struct Normalize {
     const T v = (x - mean) * scale + bias + residual;
     return relu ? Relu<T>{}.forward(v) : v;
   }
+};
+
+// What a batch's statistics become: the inverse deviation to normalise by, and their share in the running ones.
+template <class T>
+struct UpdateStatistics {
+  T keep, take, unbiased, eps;
+  explicit UpdateStatistics(const BatchNormUpdate& u)
+      : keep(static_cast<T>(1 - u.momentum)),
+        take(static_cast<T>(u.momentum)),
+        unbiased(static_cast<T>(static_cast<double>(u.count) / static_cast<double>(u.count - 1))),
+        eps(static_cast<T>(u.eps)) {}
+  ENGINE_HD T inv_std(T variance) const { return T(1) / std::sqrt(variance + eps); }
+  ENGINE_HD T running_mean(T before, T mean) const { return before * keep + mean * take; }
+  ENGINE_HD T running_var(T before, T variance) const { return before * keep + variance * unbiased * take; }
 };
 
 // dx = scale (g - mean(g) - z mean(g z)),  z = (x - mean) inv_std,  from dbias = sum g and dweight = sum g z over n

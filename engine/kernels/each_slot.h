@@ -9,7 +9,7 @@ namespace engine {
 template <class F>
 void for_each_slot(const KernelTable& table, F&& f) {
   const auto each = [&](const auto&... slots) { (f(slots), ...); };
-  const auto& [elementwise, reduce, index, conv, matmul, norm, pool, optim, peak] = table;
+  const auto& [elementwise, reduce, index, conv, matmul, norm, pool, loss, optim, peak] = table;
   {
     const auto& [unary, unary_backward, binary, compare, where, copy, dropout] = elementwise;
     each(unary, unary_backward, binary, compare, where, copy, dropout);
@@ -19,8 +19,8 @@ void for_each_slot(const KernelTable& table, F&& f) {
     each(sum, argmax, sort, softmax, softmax_backward);
   }
   {
-    const auto& [gather, scatter] = index;
-    each(gather, scatter);
+    const auto& [gather, scatter, partition] = index;
+    each(gather, scatter, partition);
   }
   {
     const auto& [forward, forward_with_moments, backward_input, backward_weight, forward_fused] = conv;
@@ -31,14 +31,18 @@ void for_each_slot(const KernelTable& table, F&& f) {
     each(product);
   }
   {
-    const auto& [statistics, normalize, backward] = norm;
-    each(statistics, normalize, backward);
+    const auto& [statistics, update, normalize, backward] = norm;
+    each(statistics, update, normalize, backward);
   }
   {
     const auto& [max, max_backward, average, average_backward, global_average, global_average_backward, subsample,
                  subsample_backward] = pool;
     each(max, max_backward, average, average_backward, global_average, global_average_backward, subsample,
          subsample_backward);
+  }
+  {
+    const auto& [ensemble, ensemble_backward] = loss;
+    each(ensemble, ensemble_backward);
   }
   {
     const auto& [sgd, adamw, prepare_replay] = optim;

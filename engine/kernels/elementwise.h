@@ -1,6 +1,7 @@
 // Kernels that treat each element by itself. Outputs come last, are allocated by the caller and may have any strides;
 // inputs are broadcast by strides of 0 (`expand_to` in ops/shape_ops.h), so all shapes are equal here.
 #pragma once
+#include "engine/core/random.h"
 #include "engine/core/tensor.h"
 #include "engine/kernels/slot.h"
 
@@ -23,8 +24,10 @@ struct ElementwiseKernels {
   Slot<void(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& y)> where{"where"};
   // y = x, converting dtype and layout.
   Slot<void(const Tensor& x, const Tensor& y)> copy{"copy"};
-  // y = x * mask / (1 - p); element i of the row-major order is kept when its Philox number is >= p.
-  Slot<void(const Tensor& x, double p, uint64_t seed, uint64_t stream, const Tensor& y)> dropout{"dropout"};
+  // y = x * mask / (1 - p); element i of the row-major order is kept when its Philox number is >= p, number i of the
+  // seed's stream philox_pair(mask). A recorded step (StepGraph) takes each replay's masks from where the default
+  // generator then stands.
+  Slot<void(const Tensor& x, double p, const Generator::State& mask, const Tensor& y)> dropout{"dropout"};
 };
 
 }  // namespace engine

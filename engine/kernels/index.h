@@ -11,6 +11,9 @@ struct IndexKernels {
   Slot<void(const Tensor& x, int axis, const Tensor& index, const Tensor& y)> gather{"gather"};
   // y[..., index[..., i, ...], ...] = (or +=) source[..., i, ...].
   Slot<void(const Tensor& source, int axis, const Tensor& index, bool add, const Tensor& y)> scatter{"scatter"};
+  // The positions of a mask's (n) true elements and then of the others, each in their order: index (n) i64. count (1)
+  // i64: how many are true.
+  Slot<void(const Tensor& mask, const Tensor& index, const Tensor& count)> partition{"partition"};
 };
 
 }  // namespace engine

@@ -22,9 +22,24 @@ struct BatchNormGradients {
   Tensor dx, dweight, dbias, dresidual;  // dresidual only if asked for
 };
 
+// A batch's statistics and the running ones that they are blended into: (C) each, dense, of one type.
+struct BatchNormStatistics {
+  Tensor mean, variance, running_mean, running_var;
+};
+template <class F>
+void for_each_tensor(const BatchNormStatistics& s, F&& f) {
+  for (const Tensor* t : {&s.mean, &s.variance, &s.running_mean, &s.running_var}) f(*t);
+}
+struct BatchNormUpdate {
+  double momentum, eps;
+  int64_t count;  // values of a channel: 2 or more
+};
+
 struct NormKernels {
   // mean and biased variance of x over every axis but the channel's (axis 1).
   Slot<void(const Tensor& x, const Tensor& mean, const Tensor& variance)> statistics{"batch_norm statistics"};
+  // inv_std = 1/sqrt(variance + eps);  running = (1 - momentum) running + momentum batch, of the unbiased variance.
+  Slot<void(const BatchNormStatistics&, const BatchNormUpdate&, const Tensor& inv_std)> update{"batch_norm update"};
   // y = relu?((x - mean) * inv_std * weight + bias + residual?)
   Slot<void(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& weight, const Tensor& bias,
             const Tensor& residual, bool relu, const Tensor& y)>

@@ -6,6 +6,7 @@
 #include "engine/kernels/conv.h"
 #include "engine/kernels/elementwise.h"
 #include "engine/kernels/index.h"
+#include "engine/kernels/loss.h"
 #include "engine/kernels/matmul.h"
 #include "engine/kernels/norm.h"
 #include "engine/kernels/optim.h"
@@ -23,6 +24,7 @@ struct KernelTable {
   MatmulKernels matmul;
   NormKernels norm;
   PoolKernels pool;
+  LossKernels loss;
   OptimKernels optim;
   PeakKernels peak;
 };

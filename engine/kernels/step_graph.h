@@ -22,7 +22,8 @@ class StepGraph {
   // Does `step`, which must do the same work on the same tensors every time: it reads its batch from tensors that the
   // caller fills (copy_into) and leaves results in tensors that outlive it. It may not wait for the device (item, to),
   // nor copy from the host. The first calls run it, then it is recorded; from then on only its work on the device is
-  // repeated, so what the host must do at every step (Optimizer::prepare_replay) belongs in `before_replay`.
+  // repeated (its random numbers are new ones each time), so what the host must do at every step
+  // (Optimizer::prepare_replay) belongs in `before_replay`.
   void run(const std::function<void()>& step, const std::function<void()>& before_replay = {});
   // Forgets the recording: for a step that does other work from now on, or other shapes.
   void reset();

@@ -171,15 +171,12 @@ Tensor dropout(const Tensor& x, DropoutOptions options) {
   check(options.p >= 0 && options.p < 1, "dropout", "p must lie in [0, 1), got {}", options.p);
   if (!options.training || options.p == 0) return x;
   profile::Scope scope("dropout");
-  Generator& generator = default_generator();
-  const uint64_t high = generator.next();
-  const uint64_t stream = high << 32 | generator.next();
-  const uint64_t seed = generator.state().seed;
+  const Generator::State mask = default_generator().take(2);
   Tensor y = empty_like(x);
-  kernels(x).elementwise.dropout(x, options.p, seed, stream, y);
-  return record("dropout", y, {x}, [p = options.p, seed, stream](const Tensor& dy, Needs) -> Gradients {
+  kernels(x).elementwise.dropout(x, options.p, mask, y);
+  return record("dropout", y, {x}, [p = options.p, mask](const Tensor& dy, Needs) -> Gradients {
     Tensor dx = empty_like(dy);
-    kernels(dy).elementwise.dropout(dy, p, seed, stream, dx);
+    kernels(dy).elementwise.dropout(dy, p, mask, dx);
     return {dx};
   });
 }

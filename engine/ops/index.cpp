@@ -76,4 +76,14 @@ Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
                 });
 }
 
+Partition partition(const Tensor& mask) {
+  profile::Scope scope("partition");
+  check(mask.rank() == 1 && mask.dtype() == DType::boolean, "partition", "needs a mask (n) of booleans, got {}",
+        mask.str());
+  const Tensor index = Tensor::empty(mask.shape(), {.dtype = DType::i64, .device = mask.device()});
+  const Tensor count = Tensor::empty({1}, index.options());
+  kernels(mask).index.partition(mask, index, count);
+  return {index, static_cast<int64_t>(count.item())};
+}
+
 }  // namespace engine

@@ -15,4 +15,12 @@ Tensor scatter(const Tensor& x, ScatterOptions options, const Tensor& index, con
 // The slices of x along axis that a one-dimensional index names, in its order.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
 
+// Where a mask (n) of booleans is true and then where it is not, each in order: index (n) i64 on the mask's device, and
+// how many are true. On a device this waits, for that number alone.
+struct Partition {
+  Tensor index;
+  int64_t count;
+};
+Partition partition(const Tensor& mask);
+
 }  // namespace engine

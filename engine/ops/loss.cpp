@@ -1,5 +1,7 @@
 #include "engine/ops/loss.h"
 
+#include "engine/core/profile.h"
+#include "engine/kernels/select.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/index.h"
 #include "engine/ops/precision.h"
@@ -19,8 +21,10 @@ Tensor reduce(const Tensor& each, Reduction reduction) {
   return each;
 }
 
-// On a device that would have to be waited for, gather's own check reports a bad label later.
-void check_labels(const Tensor& labels, int64_t classes) {
+// On a device they would have to be waited for: there the kernels report a bad label later.
+void check_labels(const Tensor& labels, int64_t images, int64_t classes) {
+  check(labels.dtype() == DType::i64, "cross_entropy", "labels must be i64 classes, got {}", name(labels.dtype()));
+  check(labels.shape() == Shape{images}, "cross_entropy", "labels must be ({},), got {}", images, labels.shape());
   if (labels.device().type != DeviceType::cpu) return;
   for (int64_t label : labels.to<int64_t>())
     check(label >= 0 && label < classes, "cross_entropy", "label {} is outside the {} classes of the logits", label,
@@ -37,16 +41,65 @@ Tensor soft_cross_entropy(const Tensor& log_p, Tensor targets, const CrossEntrop
   return reduce(-sum(terms, {.axes = {1}}), options.reduction);
 }
 
+// l_n = (1 - s) w_{y_n} (-log p_{n,y_n}) + s/C sum_c w_c (-log p_{n,c})
+Tensor cross_entropy_of_each(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options) {
+  const int64_t classes = logits.size(1);
+  check_labels(labels, logits.size(0), classes);
+  const Tensor log_p = log_softmax(logits, 1);
+  Tensor each = -squeeze(gather(log_p, 1, unsqueeze(labels, 1)), 1);
+  if (options.weight.defined()) each = each * index_select(options.weight, 0, labels);
+  if (options.label_smoothing > 0) {
+    const Tensor all = options.weight.defined() ? log_p * options.weight : log_p;
+    const Tensor smooth = -sum(all, {.axes = {1}});
+    each = each * (1 - options.label_smoothing) + smooth * (options.label_smoothing / static_cast<double>(classes));
+  }
+  return each;
+}
+
+// What the kernels take; the logits and all that is (C) in one type.
+EnsembleLoss described(const std::vector<Tensor>& logits, const Tensor& labels, const EnsembleLossOptions& options) {
+  check(!logits.empty() && logits.size() <= EnsembleLoss::most_members, "ensemble_loss", "{} members, expected 1 to {}",
+        logits.size(), EnsembleLoss::most_members);
+  check(options.reduction != Reduction::none, "ensemble_loss", "has a mean or a sum, no value for each sample");
+  EnsembleLoss loss{.label_smoothing = options.label_smoothing,
+                    .mean = options.reduction == Reduction::mean,
+                    .cross_entropy = options.cross_entropy,
+                    .divergence = options.divergence};
+  for (const Tensor& member : logits) {
+    check(member.rank() == 2 && member.shape() == logits[0].shape(), "cross_entropy",
+          "logits must be (N, C), the same for all members, got {} and {}", member.shape(), logits[0].shape());
+    loss.logits.push_back(contiguous(full_precision(member)));
+    const DType first = loss.logits[0].dtype(), other = loss.logits.back().dtype();
+    check(is_floating(other) && other == first, "cross_entropy", "logits must have one floating type, got {} and {}",
+          name(first), name(other));
+  }
+  const int64_t images = logits[0].size(0), classes = logits[0].size(1);
+  check_labels(labels, images, classes);
+  loss.labels = contiguous(labels);
+  const auto per_class = [&](const char* what, const Tensor& given) {
+    if (!given.defined()) return given;
+    const Tensor values = full_precision(given.detach());
+    check(values.shape() == Shape{classes}, "cross_entropy", "{} must be ({},), got {}", what, classes, values.shape());
+    check(values.dtype() == loss.logits[0].dtype(), "cross_entropy", "{} is {}, the logits are {}: cast one", what,
+          name(values.dtype()), name(loss.logits[0].dtype()));
+    return contiguous(values);
+  };
+  loss.weight = per_class("weight", options.weight);
+  loss.margins = per_class("margins", options.margins);
+  loss.temperature = per_class("temperature", options.temperature);
+  return loss;
+}
+
 }  // namespace
 
-// l_n = (1 - s) w_{y_n} (-log p_{n,y_n}) + s/C sum_c w_c (-log p_{n,c});   mean: sum_n l_n / sum_n w_{y_n}
+// With l_n as above, mean: sum_n l_n / sum_n w_{y_n}
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options) {
   check(logits.rank() == 2, "cross_entropy", "logits must be (N, C), got {}", logits.shape());
   const int64_t classes = logits.size(1);
   check(!options.weight.defined() || options.weight.shape() == Shape{classes}, "cross_entropy",
         "weight must be ({},), got {}", classes, options.weight.defined() ? options.weight.shape() : Shape{});
-  const Tensor log_p = log_softmax(logits, 1);
   if (labels.dtype() != DType::i64) {
+    const Tensor log_p = log_softmax(logits, 1);
     check(labels.shape() == logits.shape(), "cross_entropy", "soft targets {} must have the logits' shape {}",
           labels.shape(), logits.shape());
     const Tensor targets = full_precision(labels);
@@ -54,23 +107,32 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntr
           name(log_p.dtype()), name(labels.dtype()));
     return soft_cross_entropy(log_p, targets, options);
   }
-  check(labels.shape() == Shape{logits.size(0)}, "cross_entropy", "labels must be ({},), got {}", logits.size(0),
-        labels.shape());
-  check_labels(labels, classes);
+  if (options.reduction == Reduction::none) return cross_entropy_of_each(logits, labels, options);
+  return ensemble_loss(
+             {logits}, labels,
+             {.weight = options.weight, .label_smoothing = options.label_smoothing, .reduction = options.reduction})
+      .total;
+}
 
-  Tensor each = -squeeze(gather(log_p, 1, unsqueeze(labels, 1)), 1);
-  Tensor weights;
-  if (options.weight.defined()) {
-    weights = index_select(options.weight, 0, labels);
-    each = each * weights;
-  }
-  if (options.label_smoothing > 0) {
-    const Tensor all = options.weight.defined() ? log_p * options.weight : log_p;
-    const Tensor smooth = -sum(all, {.axes = {1}});
-    each = each * (1 - options.label_smoothing) + smooth * (options.label_smoothing / static_cast<double>(classes));
-  }
-  if (options.reduction == Reduction::mean && weights.defined()) return sum(each) / sum(weights);
-  return reduce(each, options.reduction);
+EnsembleLossValue ensemble_loss(const std::vector<Tensor>& logits, const Tensor& labels,
+                                const EnsembleLossOptions& options) {
+  const char* name = logits.size() == 1 ? "cross_entropy" : "ensemble_loss";
+  profile::Scope scope(name);
+  EnsembleLoss loss = described(logits, labels, options);
+  const std::vector<Tensor> inputs = loss.logits;
+  for (Tensor& member : loss.logits) member = member.detach();
+  const TensorOptions like{.dtype = loss.logits[0].dtype(), .device = loss.labels.device()};
+  const EnsembleLossResult result{Tensor::empty({4}, like),
+                                  Tensor::empty({labels.size(0), 1 + 2 * loss.members()}, like)};
+  kernels(labels).loss.ensemble(loss, result);
+  const auto part = [&](int64_t i) { return select(result.parts, 0, i); };
+  const Tensor total = record(name, part(0), inputs, [loss, result](const Tensor& dtotal, Needs) -> Gradients {
+    Gradients dlogits;
+    for (const Tensor& member : loss.logits) dlogits.push_back(empty_like(member));
+    kernels(dtotal).loss.ensemble_backward(loss, result, dtotal, dlogits);
+    return dlogits;
+  });
+  return {total, part(1), part(2)};
 }
 
 // The target's entropy is a constant of log_probabilities, but not of target: both get their gradient.

@@ -1,5 +1,7 @@
 // Losses over logits (N, C) and their relatives; every one returns a scalar unless reduction is none.
 #pragma once
+#include <vector>
+
 #include "engine/autograd/node.h"
 
 namespace engine {
@@ -15,6 +17,26 @@ struct CrossEntropyOptions {
 };
 // labels: (N) i64 classes, or (N, C) probabilities of the logits' dtype (soft targets).
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options = {});
+
+// Members that classify the same batch, all in one pass over their logits: with zbar the members' mean
+//   total = cross_entropy sum_e CE(z_e - margins at the label, y) + divergence sum_e KL(softmax(zbar / T) ||
+//           softmax(z_e / T))
+// CE as the op of that name has it, KL summed over classes and averaged over the batch. No gradient flows through zbar.
+struct EnsembleLossOptions {
+  double cross_entropy = 1, divergence = 0;
+  Tensor weight = {};       // (C) class weights, as in CrossEntropyOptions
+  Tensor margins = {};      // (C) taken off the logit of a sample's own class
+  Tensor temperature = {};  // (C) T: divides the logits' columns
+  double label_smoothing = 0;
+  Reduction reduction = Reduction::mean;  // of CE: mean or sum
+};
+struct EnsembleLossValue {
+  Tensor total;                      // scalar
+  Tensor cross_entropy, divergence;  // the two summands of it, without gradients
+};
+// logits: 1 to EnsembleLoss::most_members of (N, C); labels (N) i64.
+EnsembleLossValue ensemble_loss(const std::vector<Tensor>& logits, const Tensor& labels,
+                                const EnsembleLossOptions& options = {});
 
 enum class KlReduction { batchmean, sum, none };
 // KL(target || exp(log_probabilities)), pointwise target (log target - log_probabilities) with 0 log 0 = 0.

@@ -25,9 +25,29 @@ void check_batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
         "one value per channel in {} has no variance: use a larger batch or eval()", x.shape());
 }
 
-// running = (1 - momentum) running + momentum * batch
-void blend(const Tensor& running, const Tensor& batch, double momentum) {
-  copy_into(running * (1 - momentum) + cast(batch, running.dtype()) * momentum, running);
+// The running statistics as the kernel takes them, dense and of the batch statistics' type; written back where that
+// takes a copy.
+class Running {
+ public:
+  Running(const Tensor& running, DType dtype) : given_(running), dense_(cast(contiguous(running.detach()), dtype)) {}
+  const Tensor& dense() const { return dense_; }
+  void write_back() const {
+    if (dense_.raw() != given_.raw()) copy_into(cast(dense_, given_.dtype()), given_);
+  }
+
+ private:
+  const Tensor& given_;
+  Tensor dense_;
+};
+
+// Where a channel has values enough for an unbiased variance.
+void update(BatchNormSaved& saved, const Tensor& variance, const Tensor& running_mean, const Tensor& running_var,
+            const BatchNormUpdate& how) {
+  const Running mean(running_mean, variance.dtype()), var(running_var, variance.dtype());
+  saved.inv_std = empty_like(saved.mean);
+  kernels(variance).norm.update({saved.mean, variance, mean.dense(), var.dense()}, how, saved.inv_std);
+  mean.write_back();
+  var.write_back();
 }
 
 }  // namespace
@@ -56,10 +76,10 @@ BatchNormSaved batch_norm_constants(const Tensor& x, const Tensor& weight, const
       variance = empty_like(saved.mean);
       kernels(x).norm.statistics(x, saved.mean, variance);
     }
-    const double n = static_cast<double>(x.numel() / std::max<int64_t>(x.size(1), 1));
-    if (n > 1) {
-      blend(running_mean, saved.mean, options.momentum);
-      blend(running_var, variance * (n / (n - 1)), options.momentum);
+    if (const int64_t n = x.numel() / std::max<int64_t>(x.size(1), 1); n > 1) {
+      update(saved, variance, running_mean, running_var,
+             {.momentum = options.momentum, .eps = options.eps, .count = n});
+      return saved;
     }
   } else {
     saved.mean = cast(contiguous(running_mean.detach()), dtype);

@@ -2,10 +2,8 @@
 
 #include "engine/core/error.h"
 #include "engine/ops/elementwise.h"
-#include "engine/ops/index.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/reduce.h"
-#include "engine/ops/shape_ops.h"
 
 namespace ride {
 
@@ -17,9 +15,12 @@ CrossEntropyLoss::CrossEntropyLoss(const ClassCounts& counts, const CrossEntropy
                 "label_smoothing is {}, expected 0 <= label_smoothing < 1", label_smoothing_);
 }
 
+std::optional<engine::EnsembleLossOptions> CrossEntropyLoss::as_cross_entropy(const Tensor& logits) const {
+  return engine::EnsembleLossOptions{.weight = weights_.weights(logits), .label_smoothing = label_smoothing_};
+}
+
 Tensor CrossEntropyLoss::operator()(const Tensor& logits, const Tensor& labels) const {
-  return engine::cross_entropy(logits, labels,
-                               {.weight = weights_.weights(logits), .label_smoothing = label_smoothing_});
+  return engine::ensemble_loss({logits}, labels, *as_cross_entropy(logits)).total;
 }
 
 FocalLoss::FocalLoss(const ClassCounts& counts, const FocalOptions& options)
@@ -46,13 +47,14 @@ LdamLoss::LdamLoss(const ClassCounts& counts, const LdamOptions& options) : weig
 }
 
 // z'_c = z_c - s m_y [c = y];   L = CE(z', y)
+std::optional<engine::EnsembleLossOptions> LdamLoss::as_cross_entropy(const Tensor& logits) const {
+  return engine::EnsembleLossOptions{.weight = weights_.weights(logits), .margins = margins_.as(logits)};
+}
+
 Tensor LdamLoss::operator()(const Tensor& logits, const Tensor& labels) const {
   engine::check(logits.rank() == 2 && logits.size(1) == margins_.size(), "ldam", "logits must be (N, {}), got {}",
                 margins_.size(), logits.shape());
-  const Tensor margin = engine::index_select(margins_.as(logits), 0, labels);  // (N)
-  const Tensor zeros = Tensor::zeros(logits.shape(), {.dtype = logits.dtype(), .device = logits.device()});
-  const Tensor shift = engine::scatter(zeros, {.axis = 1}, engine::unsqueeze(labels, 1), engine::unsqueeze(margin, 1));
-  return engine::cross_entropy(logits - shift, labels, {.weight = weights_.weights(logits)});
+  return engine::ensemble_loss({logits}, labels, *as_cross_entropy(logits)).total;
 }
 
 }  // namespace ride

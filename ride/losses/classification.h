@@ -1,7 +1,9 @@
 // Classification losses L(z, y) over logits (N, C) and labels (N) i64: what RIDE applies to every expert.
 #pragma once
 #include <memory>
+#include <optional>
 
+#include "engine/ops/loss.h"
 #include "ride/losses/class_weights.h"
 
 namespace ride {
@@ -11,6 +13,8 @@ class ClassificationLoss {
   virtual ~ClassificationLoss() = default;
   // A scalar. Class weights (when deferred re-weighting has begun) enter as each loss says.
   virtual engine::Tensor operator()(const engine::Tensor& logits, const engine::Tensor& labels) const = 0;
+  // This loss of this epoch as a cross-entropy of the engine's, for logits like these; nothing where it is none.
+  virtual std::optional<engine::EnsembleLossOptions> as_cross_entropy(const engine::Tensor& logits) const = 0;
   // Tells the loss the epoch, counted from 1, before it begins.
   virtual void set_epoch(int epoch) = 0;
 };
@@ -24,6 +28,7 @@ class CrossEntropyLoss : public ClassificationLoss {
  public:
   explicit CrossEntropyLoss(const ClassCounts& counts, const CrossEntropyLossOptions& options = {});
   engine::Tensor operator()(const engine::Tensor& logits, const engine::Tensor& labels) const override;
+  std::optional<engine::EnsembleLossOptions> as_cross_entropy(const engine::Tensor& logits) const override;
   void set_epoch(int epoch) override { weights_.set_epoch(epoch); }
 
  private:
@@ -41,6 +46,7 @@ class FocalLoss : public ClassificationLoss {
  public:
   explicit FocalLoss(const ClassCounts& counts, const FocalOptions& options = {});
   engine::Tensor operator()(const engine::Tensor& logits, const engine::Tensor& labels) const override;
+  std::optional<engine::EnsembleLossOptions> as_cross_entropy(const engine::Tensor&) const override { return {}; }
   void set_epoch(int epoch) override { weights_.set_epoch(epoch); }
 
  private:
@@ -59,6 +65,7 @@ class LdamLoss : public ClassificationLoss {
  public:
   explicit LdamLoss(const ClassCounts& counts, const LdamOptions& options = {});
   engine::Tensor operator()(const engine::Tensor& logits, const engine::Tensor& labels) const override;
+  std::optional<engine::EnsembleLossOptions> as_cross_entropy(const engine::Tensor& logits) const override;
   void set_epoch(int epoch) override { weights_.set_epoch(epoch); }
 
  private:

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "engine/kernels/loss.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/index.h"
 #include "engine/ops/reduce.h"
@@ -66,11 +67,30 @@ Tensor RideLoss::diversity_paper(const ExpertLogits& expert_logits, const Tensor
   return sum / (n * (n - 1) * static_cast<double>(labels.size(0)));
 }
 
+// Of the reference variant the diversity too, where it is wanted: both read the same logits.
+LossValue RideLoss::in_one_pass(const ExpertLogits& expert_logits, const Tensor& labels,
+                                engine::EnsembleLossOptions terms, bool diverse) const {
+  terms.cross_entropy = individual_weight(expert_logits.size());
+  if (diverse) {
+    terms.divergence = options_.diversity * temperatures().mean * temperatures().mean;
+    terms.temperature = temperatures().values.as(expert_logits[0]);
+  }
+  const engine::EnsembleLossValue value = engine::ensemble_loss(expert_logits, labels, terms);
+  LossValue loss{.total = value.total, .parts = {{"individual", value.cross_entropy}}};
+  if (diverse) loss.parts.emplace_back("diversity", value.divergence);
+  return loss;
+}
+
+double RideLoss::individual_weight(std::size_t experts) const {
+  return options_.variant == Variant::reference ? options_.individual
+                                                : options_.individual / static_cast<double>(experts);
+}
+
 LossValue RideLoss::operator()(const ExpertLogits& expert_logits, const Tensor& labels) const {
   check_expert_logits(expert_logits, "ride_loss");
   engine::check(expert_logits[0].size(1) == late_.values.size(), "ride_loss",
                 "logits have {} classes, the class counts {}", expert_logits[0].size(1), late_.values.size());
-  const double n = static_cast<double>(expert_logits.size());
+  const std::size_t n = expert_logits.size();
   const bool reference = options_.variant == Variant::reference;
 
   LossValue loss;
@@ -79,17 +99,25 @@ LossValue RideLoss::operator()(const ExpertLogits& expert_logits, const Tensor& 
     loss.parts.emplace_back(part, value.detach());
   };
 
-  if (options_.individual != 0) {
+  bool diversity_left = options_.diversity != 0 && n > 1;
+  std::optional<engine::EnsembleLossOptions> terms;
+  if (options_.individual != 0 && n <= engine::EnsembleLoss::most_members)
+    terms = classification_->as_cross_entropy(expert_logits[0]);
+  if (terms) {
+    loss = in_one_pass(expert_logits, labels, *terms, reference && diversity_left);
+    diversity_left = diversity_left && !reference;
+  } else if (options_.individual != 0) {
     Tensor sum = (*classification_)(expert_logits[0], labels);
-    for (std::size_t e = 1; e < expert_logits.size(); ++e) sum = sum + (*classification_)(expert_logits[e], labels);
-    add("individual", sum * (reference ? options_.individual : options_.individual / n));
+    for (std::size_t e = 1; e < n; ++e) sum = sum + (*classification_)(expert_logits[e], labels);
+    add("individual", sum * individual_weight(n));
   }
-  const bool diverse = options_.diversity != 0 && expert_logits.size() > 1;
-  const Tensor mean = options_.collaborative != 0 || (diverse && reference) ? mean_logits(expert_logits) : Tensor{};
+
+  Tensor mean;
+  if (options_.collaborative != 0 || (diversity_left && reference)) mean = mean_logits(expert_logits);
   if (options_.collaborative != 0)
-    add("collaborative",
-        (*classification_)(mean, labels) * (reference ? n * options_.collaborative : options_.collaborative));
-  if (diverse)
+    add("collaborative", (*classification_)(mean, labels) *
+                             (reference ? static_cast<double>(n) * options_.collaborative : options_.collaborative));
+  if (diversity_left)
     add("diversity", options_.diversity * (reference ? diversity_reference(expert_logits, mean)
                                                      : diversity_paper(expert_logits, labels)));
   return loss;

@@ -56,6 +56,9 @@ class RideLoss {
     double mean;
   };
   const Temperatures& temperatures() const;
+  double individual_weight(std::size_t experts) const;
+  LossValue in_one_pass(const ExpertLogits& expert_logits, const engine::Tensor& labels,
+                        engine::EnsembleLossOptions terms, bool diverse) const;
   engine::Tensor diversity_reference(const ExpertLogits& expert_logits, const engine::Tensor& mean) const;
   engine::Tensor diversity_paper(const ExpertLogits& expert_logits, const engine::Tensor& labels) const;
 

@@ -1,6 +1,6 @@
 #include "ride/routing/cascade.h"
 
-#include <numeric>
+#include <vector>
 
 #include "engine/autograd/grad_mode.h"
 #include "engine/ops/elementwise.h"
@@ -12,51 +12,33 @@ namespace {
 
 using engine::Tensor;
 
-Tensor index_on(engine::Device device, const std::vector<int64_t>& index) {
-  return Tensor::from(index, {static_cast<int64_t>(index.size())}).to(device);
-}
-
 // Answers of samples in the order in which they stop, put back into the order of the batch at the end.
 struct Stopped {
-  std::vector<Tensor> logits;
-  std::vector<int64_t> samples;       // row in the batch of each stopped sample
-  std::vector<int64_t> experts_used;  // by row in the batch
+  std::vector<Tensor> logits, rows, experts_used;  // rows: in the batch
 
-  void add(const Tensor& mean, const std::vector<int64_t>& rows, int64_t experts) {
+  void add(const Tensor& mean, const Tensor& which, int64_t experts) {
     logits.push_back(mean);
-    for (const int64_t row : rows) {
-      samples.push_back(row);
-      experts_used[row] = experts;
-    }
+    rows.push_back(which);
+    experts_used.push_back(Tensor::full(which.shape(), static_cast<double>(experts), which.options()));
   }
   CascadeResult in_batch_order() const {
-    std::vector<int64_t> position(samples.size());
-    for (std::size_t i = 0; i < samples.size(); ++i) position[samples[i]] = static_cast<int64_t>(i);
-    return {engine::index_select(engine::concat(logits, 0), 0, index_on(logits[0].device(), position)),
-            index_on({}, experts_used)};
+    const Tensor row = engine::concat(rows, 0);
+    return {to_rows(engine::concat(logits, 0), row), to_rows(engine::concat(experts_used, 0), row)};
+  }
+  // y[row[i]] = x[i]
+  static Tensor to_rows(const Tensor& x, const Tensor& row) {
+    const Tensor nothing = Tensor::zeros(x.shape(), x.options());
+    const Tensor index = x.rank() == 2 ? engine::expand_to(engine::unsqueeze(row, 1), x.shape()) : row;
+    return engine::scatter(nothing, {.axis = 0}, index, x);
   }
 };
 
-// Rows (of the compacted batch) that go on and rows that stop.
-struct Decision {
-  std::vector<int64_t> on, stop;
-};
-
-Decision decide(const Tensor& assignment, const CascadeOptions& options) {
-  const std::vector<float> probability = engine::sigmoid(assignment).to<float>();
-  const float threshold = static_cast<float>(options.threshold);
-  Decision decision;
-  for (std::size_t i = 0; i < probability.size(); ++i) {
-    const bool on = options.variant == Variant::reference ? probability[i] > threshold : probability[i] >= threshold;
-    (on ? decision.on : decision.stop).push_back(static_cast<int64_t>(i));
-  }
-  return decision;
-}
-
-std::vector<int64_t> rows_of(const std::vector<int64_t>& alive, const std::vector<int64_t>& chosen) {
-  std::vector<int64_t> rows;
-  for (const int64_t i : chosen) rows.push_back(alive[i]);
-  return rows;
+// Which rows of the compacted batch go on, and then which stop.
+engine::Partition decide(const Tensor& assignment, const CascadeOptions& options) {
+  const Tensor p = engine::cast(engine::sigmoid(engine::reshape(assignment, {assignment.size(0)})), engine::DType::f32);
+  const Tensor threshold = Tensor::scalar(options.threshold, p.dtype(), p.device());
+  return engine::partition(options.variant == Variant::reference ? engine::less(threshold, p)
+                                                                 : engine::less_equal(threshold, p));
 }
 
 }  // namespace
@@ -66,30 +48,29 @@ CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& ass
   const engine::NoGradGuard no_grad;
   const int64_t experts = assignment.options().experts;
 
-  std::vector<int64_t> alive(images.size(0));  // rows of the batch still under way
-  std::iota(alive.begin(), alive.end(), 0);
-  Stopped stopped{.logits = {}, .samples = {}, .experts_used = std::vector<int64_t>(alive.size())};
+  Tensor rows = Tensor::arange(images.size(0)).to(images.device());  // of the batch that are still under way
+  Stopped stopped;
 
   Tensor shared = network.shared(images);
   Tensor features = network.features(0, shared);
   Tensor own = network.classify(0, features);
-  Tensor sum = own;  // over the experts so far, rows as in `alive`
+  Tensor sum = own;  // over the experts so far
   for (int64_t next = 1;; ++next) {
     const Tensor mean = next == 1 ? sum : sum / static_cast<double>(next);
-    if (next == experts || alive.empty()) {
-      stopped.add(mean, alive, next);
+    if (next == experts || rows.numel() == 0) {
+      stopped.add(mean, rows, next);
       return stopped.in_batch_order();
     }
     const bool reference = options.variant == Variant::reference;
-    const Decision decision = decide(assignment(next - 1, features, reference ? mean : own), options);
-    if (!decision.stop.empty()) {
-      stopped.add(engine::index_select(mean, 0, index_on(mean.device(), decision.stop)), rows_of(alive, decision.stop),
-                  next);
-      if (decision.on.empty()) return stopped.in_batch_order();
-      const Tensor on = index_on(sum.device(), decision.on);
-      shared = engine::index_select(shared, 0, on);
-      sum = engine::index_select(sum, 0, on);
-      alive = rows_of(alive, decision.on);
+    const auto [order, on] = decide(assignment(next - 1, features, reference ? mean : own), options);
+    if (on < rows.numel()) {
+      const Tensor stop = engine::slice(order, {.axis = 0, .start = on, .end = rows.numel()});
+      stopped.add(engine::index_select(mean, 0, stop), engine::index_select(rows, 0, stop), next);
+      if (on == 0) return stopped.in_batch_order();
+      const Tensor go_on = engine::slice(order, {.axis = 0, .start = 0, .end = on});
+      shared = engine::index_select(shared, 0, go_on);
+      sum = engine::index_select(sum, 0, go_on);
+      rows = engine::index_select(rows, 0, go_on);
     }
     features = network.features(next, shared);
     own = network.classify(next, features);

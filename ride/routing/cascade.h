@@ -37,7 +37,8 @@ struct CascadeResult {
 };
 
 // Runs the first expert on all images and every further one on the samples that go on, compacted into a smaller batch.
-// Records nothing for backward.
+// Records nothing for backward. All is decided and moved on the device of the images; the host waits once an expert,
+// for the number of samples that go on: the size of the next batch.
 CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& assignment, const engine::Tensor& images,
                       const CascadeOptions& options = {});
 

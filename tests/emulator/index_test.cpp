@@ -130,3 +130,20 @@ TEST_CASE("an index that is out of range is reported by the next wait, with its 
     CHECK(contains(error_of(wait), "[scatter] " + wanted));
   }
 }
+
+TEST_CASE("a mask is taken apart as the CPU does it") {
+  in_every_order([] {
+    const Device device = open_device("cuda");
+    for (const int64_t n : {0, 1, 2, 31, 250, 512, 513, 3000}) {
+      const Tensor mask = Tensor::empty({n}, {.dtype = DType::boolean});
+      for (int64_t i = 0; i < n; ++i) mask.data<bool>()[i] = (i * i + n) % 7 < 3;
+      const auto taken_apart = [&](Device where) {
+        const Tensor index = Tensor::empty({n}, {.dtype = DType::i64, .device = where});
+        const Tensor count = Tensor::empty({1}, index.options());
+        kernels(where).index.partition(mask.to(where), index, count);
+        return std::pair(index.to<int64_t>(), count.item());
+      };
+      CHECK(taken_apart(device) == taken_apart({}));
+    }
+  });
+}

@@ -1,11 +1,13 @@
 // Batch norm of engine/cuda in the emulator, beside the CPU's.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 
 #include "engine/cuda/column_shape.h"
 #include "engine/cuda/recording.h"
 #include "engine/kernels/select.h"
+#include "engine/ops/elementwise.h"
 #include "tests/distance.h"
 #include "tests/emulator/compare.h"
 
@@ -122,6 +124,24 @@ TEST_CASE("batch norm's gradient with constant statistics") {
   Inputs in = inputs({3, 8, 4, 4}, {.format = MemoryFormat::channels_last}, true, true);
   in.batch_statistics = false;
   compare(in);
+}
+
+TEST_CASE("batch norm's running statistics on the emulated device") {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const int64_t channels : {1, 77, 300}) {
+      const auto update = [&](Device device) {
+        const auto values = [&](int seed) { return pattern({channels}, {.dtype = dtype}, seed).to(device); };
+        const BatchNormStatistics s{values(1), exp(values(2)), values(3), values(4)};
+        const Tensor inv_std = empty_like(s.mean);
+        kernels(device).norm.update(s, {.momentum = 0.3, .eps = 1e-3, .count = 5}, inv_std);
+        return std::array{inv_std, s.running_mean, s.running_var};
+      };
+      const auto want = update({});
+      in_every_order([&] {
+        const auto got = update(open_device("cuda"));
+        for (std::size_t i = 0; i < want.size(); ++i) CHECK(relative_distance(got[i], want[i]) < 1e-6);
+      });
+    }
 }
 
 TEST_CASE("batch norm of nothing, and what is not a number") {

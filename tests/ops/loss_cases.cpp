@@ -54,11 +54,41 @@ void add_entropy(std::vector<Case>& cases) {
   }
 }
 
+// Logits of all members, labels, and three values for each class.
+void add_ensembles(std::vector<Case>& cases) {
+  const auto add = [&](const char* name, int members, int64_t n, int64_t classes, EnsembleLossOptions options,
+                       bool per_class) {
+    std::vector<Input> inputs(static_cast<std::size_t>(members), {{n, classes}, -5, 5});
+    inputs.push_back(index_below(classes, {n}));
+    for (int i = 0; i < 3 && per_class; ++i) inputs.push_back(constant({classes}, 0.5, 2));
+    cases.push_back({name,
+                     inputs,
+                     [=](const Inputs& in) {
+                       EnsembleLossOptions o = options;
+                       const auto m = static_cast<std::size_t>(members);
+                       if (per_class) o.weight = in[m + 1], o.margins = in[m + 2], o.temperature = in[m + 3];
+                       return ensemble_loss({in.begin(), in.begin() + members}, in[m], o).total;
+                     },
+                     logs,
+                     // No gradient flows through the members' mean, which differences do not know.
+                     {.gradient = options.divergence == 0}});
+  };
+  add("ensemble_loss", 3, 5, 7, {}, false);
+  add("ensemble_loss of one, divergence", 1, 3, 7, {.divergence = 0.7}, true);
+  add("ensemble_loss weight margins", 2, 5, 7, {.cross_entropy = 0.3}, true);
+  add("ensemble_loss weight margins smoothing sum", 2, 5, 7, {.label_smoothing = 0.2, .reduction = Reduction::sum},
+      true);
+  add("ensemble_loss divergence", 3, 5, 7, {.divergence = -0.45}, false);
+  add("ensemble_loss divergence temperature", 4, 17, 33, {.divergence = -0.45}, true);
+  add("ensemble_loss of many images", 3, 130, 100, {.divergence = -0.45}, true);
+}
+
 }  // namespace
 
 std::vector<Case> loss_cases() {
   std::vector<Case> cases;
   add_entropy(cases);
+  add_ensembles(cases);
   for (auto [name, reduction] : {std::pair{"kl_div", KlReduction::batchmean},
                                  {"kl_div sum", KlReduction::sum},
                                  {"kl_div none", KlReduction::none}})

@@ -77,6 +77,13 @@ TEST_CASE("argmax takes the first of equals; topk and sort say where their value
   CHECK(argmax(random_tensor({0, 3}, 1), 1).shape() == Shape{0});
 }
 
+TEST_CASE("partition names the true elements and then the others, in order") {
+  const Partition split = partition(equal(Tensor::from<float>({1, 0, 0, 1, 1}, {5}), Tensor::full({5}, 1)));
+  CHECK(split.index.to<int64_t>() == Ints{0, 3, 4, 1, 2});
+  CHECK(split.count == 3);
+  CHECK(partition(Tensor::empty({0}, {.dtype = DType::boolean})).count == 0);
+}
+
 TEST_CASE("cast converts between all types and rounds as the types do") {
   const Tensor x = Tensor::from<float>({-1.75f, 0, 1.0f / 3, 2.5f, 200}, {5});
   const DType all[] = {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i64};

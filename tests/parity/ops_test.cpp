@@ -2,6 +2,7 @@
 #include "engine/core/random.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/loss.h"
+#include "engine/ops/matmul.h"
 #include "engine/ops/shape_ops.h"
 #include "tests/error_of.h"
 #include "tests/parity/parity.h"
@@ -48,6 +49,20 @@ TEST_CASE("parity: element-wise ops in bf16 and f16") {
   });
 }
 
+// On the CPU nothing is TF32. A device that had not been told would pass this too, so it must be seen to round.
+TEST_CASE("parity: convolutions and products in TF32") {
+  DEVICE_OR_SKIP(device);
+  const auto rounds = [&] {
+    const Tensor x = Tensor::full({64, 64}, 1 + 0x1p-12, {.device = device});
+    return matmul(x, x).to<float>()[0] == 64;
+  };
+  CHECK_FALSE(rounds());
+  allow_tf32(true);
+  for_each_case(network_cases(), [&](const Case& c) { check_parity(c, device, DType::f32); });
+  CHECK(rounds());
+  allow_tf32(false);
+}
+
 // What a network runs in bf16: its sums are f32 on both sides.
 TEST_CASE("parity: convolutions, products, norms and pooling in bf16") {
   DEVICE_OR_SKIP(device);
@@ -78,7 +93,8 @@ TEST_CASE("parity: a label that is no class is reported by the next wait, with i
   for (const int64_t bad : {int64_t{12}, int64_t{10}, int64_t{-1}}) {
     const Tensor labels = Tensor::from<int64_t>({1, bad, 9}, {3}).to(device);
     const std::string error = error_of([&] { cross_entropy(logits, labels).item(); });
-    CHECK_MESSAGE(contains(error, fmt::format("[gather] index {} is out of range for an axis of size 10", bad)), error);
+    CHECK_MESSAGE(contains(error, fmt::format("[cross_entropy] index {} is out of range for an axis of size 10", bad)),
+                  error);
     recover();
   }
   const Tensor labels = Tensor::from<int64_t>({1, 0, 9}, {3}).to(device);

@@ -1,5 +1,6 @@
 // A recorded training step beside the same step run again and again.
 #include "engine/kernels/step_graph.h"
+#include "engine/core/random.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/matmul.h"
@@ -80,6 +81,29 @@ TEST_CASE("step graph: a replayed step gives the bits of the step itself, with a
     graph.run([&] { recorded.step(0.01); });
     CHECK(recorded.weight.to<float>() == plain.weight.to<float>());
   }
+}
+
+TEST_CASE("step graph: dropout in a replayed step draws what the step itself would, and leaves the generator there") {
+  DEVICE_OR_SKIP(device);
+  const auto draw = [&](const std::function<void(const std::function<void()>&)>& run) {
+    const Tensor x = Tensor::full({5, 7}, 1, {.device = device}), y = empty_like(x);
+    manual_seed(3);
+    std::vector<std::vector<float>> drawn;
+    for (int i = 0; i < 6; ++i) {
+      run([&] { copy_into(dropout(dropout(x, {.p = 0.2}), {.p = 0.3}), y); });
+      drawn.push_back(y.to<float>());
+      default_generator().next();  // others draw in between
+    }
+    drawn.push_back({default_generator().uniform()});
+    return drawn;
+  };
+  StepGraph graph(device);
+  const auto plain = draw([](const auto& step) { step(); });
+  CHECK(draw([&](const auto& step) { graph.run(step); }) == plain);
+  CHECK(plain[4] != plain[5]);
+  REQUIRE(graph.recorded());
+  manual_seed(4);
+  CHECK(contains(error_of([&] { graph.run([] {}); }), "seeded anew (with 4)"));
 }
 
 TEST_CASE("step graph: a step that waits for the device or copies from the host can't be recorded, and says so") {
