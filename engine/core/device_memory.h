@@ -17,7 +17,8 @@ class DeviceMemory {
   virtual std::byte* allocate(std::size_t bytes, int device) = 0;
   virtual void release(std::byte* pointer, std::size_t bytes, int device) noexcept = 0;
 
-  // The first returns when the bytes have arrived; after the second the host's may be changed.
+  // The first returns when the bytes have arrived; after the second the host's may be changed, though the bytes are on
+  // their way still: it does not wait for the device's earlier work.
   virtual void copy_to_host(std::byte* host, const std::byte* source, std::size_t bytes, int device) = 0;
   virtual void copy_from_host(std::byte* target, const std::byte* host, std::size_t bytes, int device) = 0;
   // `count` copies of the element of 1, 2, 4 or 8 bytes at `element`.

@@ -3,10 +3,11 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
 
 #include "engine/cuda/fill.h"
+#include "engine/cuda/per_device.h"
 #include "engine/cuda/runtime.h"
+#include "engine/cuda/staging.h"
 
 namespace engine::cuda {
 namespace {
@@ -69,16 +70,7 @@ class Pools {
   std::unordered_map<void*, std::shared_ptr<CachingAllocator>> owners_;  // of blocks that are not main_'s
 };
 
-// Never destroyed: tensors may outlive static destruction.
-Pools& pools(int device) {
-  static std::mutex mutex;
-  static auto* all = new std::vector<std::unique_ptr<Pools>>;
-  const std::lock_guard lock(mutex);
-  const auto at = static_cast<std::size_t>(device);
-  if (all->size() <= at) all->resize(at + 1);
-  if (!(*all)[at]) (*all)[at] = std::make_unique<Pools>(device);
-  return *(*all)[at];
-}
+Pools& pools(int device) { return per_device<Pools>(device); }
 
 class CudaMemory : public DeviceMemory {
  public:
@@ -93,12 +85,10 @@ class CudaMemory : public DeviceMemory {
     ENGINE_CUDA(cudaMemcpyAsync(host, source, bytes, cudaMemcpyDeviceToHost, c.stream()));
     c.synchronize();
   }
-  // From pageable memory the runtime takes the bytes before it returns.
   void copy_from_host(std::byte* target, const std::byte* host, std::size_t bytes, int device) override {
-    Context& c = context(device);
-    check(!c.recording(), "cuda", "a step that is being recorded copies from the host: make such tensors before it");
-    c.use();
-    ENGINE_CUDA(cudaMemcpyAsync(target, host, bytes, cudaMemcpyHostToDevice, c.stream()));
+    check(!context(device).recording(), "cuda",
+          "a step that is being recorded copies from the host: make such tensors before it");
+    staging(device).copy(target, host, bytes);
   }
   void fill(std::byte* target, const std::byte* element, std::size_t element_size, std::size_t count,
             int device) override {

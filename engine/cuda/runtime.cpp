@@ -3,9 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <cstdlib>
-#include <memory>
-#include <mutex>
 #include <vector>
+
+#include "engine/cuda/per_device.h"
 
 namespace engine::cuda {
 namespace {
@@ -84,15 +84,6 @@ std::string Context::recent_ops() const {
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
 
-// Never destroyed: tensors may outlive static destruction, and the runtime is gone by then.
-Context& context(int device) {
-  static std::mutex mutex;
-  static auto* contexts = new std::vector<std::unique_ptr<Context>>;
-  const std::lock_guard lock(mutex);
-  const auto at = static_cast<std::size_t>(device);
-  if (contexts->size() <= at) contexts->resize(at + 1);
-  if (!(*contexts)[at]) (*contexts)[at] = std::make_unique<Context>(device);
-  return *(*contexts)[at];
-}
+Context& context(int device) { return per_device<Context>(device); }
 
 }  // namespace engine::cuda

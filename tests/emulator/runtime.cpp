@@ -195,8 +195,10 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   if (to_device && !is_inside(device_blocks, to, bytes)) return result(cudaErrorInvalidValue);
   if (from_device && !is_inside(device_blocks, from, bytes)) return result(cudaErrorInvalidValue);
-  // Pageable memory is read at once; pinned memory when the copy's turn has come.
+  // Pageable memory is read at once, after the wait for the stream that a driver may need; pinned memory when the
+  // copy's turn has come.
   if (!from_device && !is_inside(host_blocks, from, bytes)) {
+    if (!stream->capture) run_until(*stream, end_of(*stream));
     const auto* source = static_cast<const std::byte*>(from);
     enqueue(stream, [to, taken = std::vector<std::byte>(source, source + bytes)] {
       std::memcpy(to, taken.data(), taken.size());
