@@ -61,9 +61,9 @@ int evaluate(const Options& options) {
   const engine::Autocast autocast(apps::precision_of(recipe));
   if (options.threads) engine::set_num_threads(options.threads);
   const apps::ExperimentData data = apps::open_data(recipe, options.data);
-  const data::Loader batches = apps::test_loader(recipe, data, 1);
-  const apps::TrainedModel trained =
-      apps::load_trained(options.checkpoint, recipe, data.classes(), options.device.open());
+  const engine::Device device = options.device.open();
+  const data::Loader batches = apps::test_loader(recipe, data, 1, device);
+  const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, data.classes(), device);
   const bool routed = trained.assignment && !options.no_routing && options.experts == 0;
   engine::check(!options.threshold || routed, "ride-evaluate",
                 "--threshold needs a checkpoint with an assignment module, as ride-route writes");

@@ -74,10 +74,12 @@ Routing::Routing(const ride::Recipe& recipe, const Options& options)
       variant_(ride::variant_named(recipe.route.variant, "route.variant")),
       device_(options.device.open()),
       data_(apps::open_data(recipe, options.data)),
-      train_batches_(apps::train_loader(
-          recipe, data_,
-          {.threads = options.loader_threads, .batch = recipe.route.batch, .sampler = "class-balanced"})),
-      test_batches_(apps::test_loader(recipe, data_, options.loader_threads)),
+      train_batches_(apps::train_loader(recipe, data_,
+                                        {.threads = options.loader_threads,
+                                         .batch = recipe.route.batch,
+                                         .sampler = "class-balanced",
+                                         .device = device_})),
+      test_batches_(apps::test_loader(recipe, data_, options.loader_threads, device_)),
       trained_(apps::load_trained(options.checkpoint, recipe, data_.classes(), device_)),
       assignment_(apps::make_assignment(recipe, *trained_.model)),
       optimizer_(assignment_->named_parameters(), {.momentum = recipe.route.momentum,
@@ -114,8 +116,7 @@ std::optional<int> Routing::train_epoch(apps::Stopwatch& watch) {
                            .first_step = state_.batch,
                            .every = 10});
   apps::StepResults results(device_);
-  for (data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
-    apps::move_to(batch, device_);
+  for (const data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
     const ride::ExpertOutput output = trained_.model->forward(batch.images);
     const auto heads = assignment_->heads(output.features, output.logits, variant_);
     const engine::Tensor loss = ride::routing_loss(heads, output.logits, batch.labels,

@@ -99,8 +99,8 @@ Training::Training(const ride::Recipe& recipe, const Options& options)
     : recipe_(recipe),
       device_(options.device.open()),
       data_(apps::open_data(recipe, options.data)),
-      train_batches_(apps::train_loader(recipe, data_, {.threads = options.loader_threads})),
-      test_batches_(apps::test_loader(recipe, data_, options.loader_threads)),
+      train_batches_(apps::train_loader(recipe, data_, {.threads = options.loader_threads, .device = device_})),
+      test_batches_(apps::test_loader(recipe, data_, options.loader_threads, device_)),
       model_(apps::make_model(recipe, data_.classes(), device_)),
       teacher_(apps::load_teacher(recipe, options.teacher, data_.classes(), device_)),
       criterion_(ride::training_loss(recipe.loss, data_.counts)),
@@ -172,8 +172,7 @@ std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
   apps::Progress progress({.label = fmt::format("epoch {}/{}", state_.epoch + 1, recipe_.schedule.epochs),
                            .steps = train_batches_.batches(),
                            .first_step = state_.batch});
-  for (data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
-    apps::move_to(batch, device_);
+  for (const data::Batch& batch : train_batches_.epoch(state_.epoch, state_.batch)) {
     const Tensor numbers = graph_ ? recorded_step(batch, lr) : step(batch.images, batch.labels, lr);
     results_.add(numbers, parts_, batch.labels.numel());
     watch.images += batch.labels.numel();

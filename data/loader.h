@@ -13,8 +13,8 @@
 namespace data {
 
 struct Batch {
-  engine::Tensor images;         // (N, C, H, W) f32
-  engine::Tensor labels;         // (N) i64
+  engine::Tensor images;         // (N, C, H, W) f32, on the loader's device
+  engine::Tensor labels;         // (N) i64, there too
   std::vector<int64_t> indices;  // (N) of the images in the dataset
 };
 
@@ -25,6 +25,9 @@ struct LoaderOptions {
   bool drop_last = false;  // leaves out a smaller last batch
   int64_t prefetch = 4;    // batches made ahead at most
   engine::MemoryFormat format = engine::MemoryFormat::channels_last;
+  // Where the batches are given out. Another device than the CPU gets bytes, a quarter of the floats, and transforms
+  // the images itself: to the same bits. It must be open, and whoever asks for batches is the one who works with it.
+  engine::Device device = {};
 };
 
 // The batches of one epoch, in order: `for (Batch b : loader.epoch(3))`. Can be walked once. Destroying it early stops
@@ -68,7 +71,7 @@ class Epoch {
 // epoch is augmented differently each time.
 class Loader {
  public:
-  // Throws when the set is empty or an option is out of range.
+  // Throws when the set is empty, an option is out of range or, for a device, images have neither 1 nor 3 channels.
   Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Sampler> sampler, Transform transform,
          LoaderOptions options);
 
@@ -86,6 +89,7 @@ class Loader {
   Transform transform_;
   LoaderOptions options_;
   int channels_ = 0, height_ = 0, width_ = 0;  // of every image
+  engine::Tensor table_;                       // the transform's, on a device other than the CPU; else undefined
 };
 
 }  // namespace data

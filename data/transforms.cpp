@@ -32,13 +32,11 @@ Table normalization_table(const std::array<float, 3>& mean, const std::array<flo
   return table;
 }
 
-void check_channels(const ImageView& image) {
-  check(image.channels == 1 || image.channels == 3, "transforms", "image has {} channels, expected 1 or 3",
-        image.channels);
+void check_channels(int channels) {
+  check(channels == 1 || channels == 3, "transforms", "image has {} channels, expected 1 or 3", channels);
 }
 
 void write_image(const ImageView& image, const Table& table, const ImageSlot& slot) {
-  check_channels(image);
   const int64_t plane = int64_t{image.height} * image.width;
   for (int c = 0; c < image.channels; ++c) {
     const uint8_t* source = image.pixels + c * plane;
@@ -50,7 +48,6 @@ void write_image(const ImageView& image, const Table& table, const ImageSlot& sl
 }
 
 void write_moved(const ImageView& image, const Motion& motion, const Table& table, const ImageSlot& slot) {
-  check_channels(image);
   const std::vector<int32_t> sources = source_pixels(image.height, image.width, motion);
   const int64_t plane = int64_t{image.height} * image.width;
   for (int c = 0; c < image.channels; ++c) {
@@ -70,51 +67,63 @@ int64_t fixed(double v) { return static_cast<int64_t>(std::floor(v * 65536.0 + 0
 
 }  // namespace
 
-// Walks the result and asks for each pixel's centre: where was it before the rotation, the flip, the crop?
-//   rotation by a:  x' = cos a (x - cx) - sin a (y - cy) + cx,   y' = sin a (x - cx) + cos a (y - cy) + cy
-std::vector<int32_t> source_pixels(int height, int width, const Motion& motion) {
+engine::PixelMotion pixel_motion(int height, int width, const Motion& motion) {
   const double angle = motion.degrees * std::numbers::pi / 180, cosine = std::cos(angle), sine = std::sin(angle);
   const double cx = width / 2.0, cy = height / 2.0;
-  const int64_t dx = fixed(cosine), dy = fixed(sine);  // of x' and y' along a row
-  const int64_t first_x = fixed(cosine * (0.5 - cx) - sine * (0.5 - cy) + cx);
-  const int64_t first_y = fixed(sine * (0.5 - cx) + cosine * (0.5 - cy) + cy);
+  return {.first_x = fixed(cosine * (0.5 - cx) - sine * (0.5 - cy) + cx),
+          .first_y = fixed(sine * (0.5 - cx) + cosine * (0.5 - cy) + cy),
+          .cosine = fixed(cosine),
+          .sine = fixed(sine),
+          .minus_sine = fixed(-sine),
+          .flip = motion.flip,
+          .crop_x = motion.crop_x,
+          .crop_y = motion.crop_y};
+}
+
+std::vector<int32_t> source_pixels(int height, int width, const Motion& motion) {
+  const engine::PixelMotion moved = pixel_motion(height, width, motion);
   std::vector<int32_t> sources(static_cast<std::size_t>(height) * width);
   int32_t* out = sources.data();
-  for (int row = 0; row < height; ++row) {
-    int64_t x_fixed = first_x + row * fixed(-sine), y_fixed = first_y + row * dx;
-    for (int column = 0; column < width; ++column, x_fixed += dx, y_fixed += dy) {
-      int64_t x = x_fixed >> 16, y = y_fixed >> 16;
-      const bool inside = x >= 0 && x < width && y >= 0 && y < height;
-      if (motion.flip) x = width - 1 - x;
-      x += motion.crop_x;
-      y += motion.crop_y;
-      const bool found = inside && x >= 0 && x < width && y >= 0 && y < height;
-      *out++ = found ? static_cast<int32_t>(y * width + x) : -1;
+  for (int row = 0; row < height; ++row)
+    for (int column = 0; column < width; ++column) {
+      const engine::SourcePixel from = moved.source(row, column, height, width);
+      *out++ = from.inside ? static_cast<int32_t>(from.row * width + from.column) : -1;
     }
-  }
   return sources;
 }
 
-Transform make_transform(const Augment& options) {
+Transform::Transform(const Augment& options)
+    : augment_(options), table_(normalization_table(options.mean, options.std)) {
   check(options.crop_padding >= 0, "transforms", "crop padding is {}, expected 0 or more", options.crop_padding);
   check(options.rotation_degrees >= 0, "transforms", "rotation is {} degrees, expected 0 or more",
         options.rotation_degrees);
-  return [options, table = normalization_table(options.mean, options.std)](
-             const ImageView& image, engine::Generator& random, const ImageSlot& slot) {
-    const float y = random.uniform(), x = random.uniform(), side = random.uniform(), turn = random.uniform();
-    const int positions = 2 * options.crop_padding + 1;
-    Motion motion;
-    motion.crop_y = static_cast<int>(y * positions) - options.crop_padding;
-    motion.crop_x = static_cast<int>(x * positions) - options.crop_padding;
-    motion.flip = options.flip && side < 0.5f;
-    motion.degrees = (2.0 * turn - 1.0) * options.rotation_degrees;
-    write_moved(image, motion, table, slot);
-  };
 }
 
-Transform make_transform(const Normalize& options) {
-  return [table = normalization_table(options.mean, options.std)](
-             const ImageView& image, engine::Generator&, const ImageSlot& slot) { write_image(image, table, slot); };
+Transform::Transform(const Normalize& options) : table_(normalization_table(options.mean, options.std)) {}
+
+void Transform::operator()(const ImageView& image, engine::Generator& random, const ImageSlot& slot) const {
+  check_channels(image.channels);
+  if (augment_)
+    write_moved(image, draw(random), table_, slot);
+  else
+    write_image(image, table_, slot);
+}
+
+Motion Transform::draw(engine::Generator& random) const {
+  if (!augment_) return {};
+  const float y = random.uniform(), x = random.uniform(), side = random.uniform(), turn = random.uniform();
+  const int positions = 2 * augment_->crop_padding + 1;
+  return {.crop_x = static_cast<int>(x * positions) - augment_->crop_padding,
+          .crop_y = static_cast<int>(y * positions) - augment_->crop_padding,
+          .flip = augment_->flip && side < 0.5f,
+          .degrees = (2.0 * turn - 1.0) * augment_->rotation_degrees};
+}
+
+engine::Tensor Transform::table(int channels) const {
+  check_channels(channels);
+  const engine::Tensor values = engine::Tensor::empty({channels, 256});
+  for (int c = 0; c < channels; ++c) std::ranges::copy(table_[c], values.data<float>() + 256 * c);
+  return values;
 }
 
 Image resize_and_center_crop(const ImageView& image, ImageSize size) {

@@ -2,10 +2,12 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <functional>
+#include <optional>
+#include <vector>
 
 #include "data/dataset.h"
 #include "engine/core/random.h"
+#include "engine/ops/image.h"
 
 namespace data {
 
@@ -14,10 +16,6 @@ struct ImageSlot {
   float* values = nullptr;
   int64_t channel_stride = 0, row_stride = 0, column_stride = 0;  // in elements
 };
-
-// Writes the transformed image into a slot of the same channels, height and width. Called from several threads at once;
-// `random` belongs to this image alone. Transforms are copied freely and hold their own settings.
-using Transform = std::function<void(const ImageView& image, engine::Generator& random, const ImageSlot& slot)>;
 
 // y = (x / 255 - mean) / std per channel; an image with one channel uses the first of each.
 struct Normalize {
@@ -40,10 +38,6 @@ struct Augment {
   std::array<float, 3> std = cifar_normalization.std;
 };
 
-// Throw for negative padding or angle, or a std that is not positive.
-Transform make_transform(const Augment& options);
-Transform make_transform(const Normalize& options);
-
 // One way of moving pixels, made of the three steps above; what Augment draws at random.
 struct Motion {
   int crop_x = 0, crop_y = 0;  // the window's offset from the unpadded image, pixels; inside [-padding, padding]
@@ -51,9 +45,37 @@ struct Motion {
   double degrees = 0;  // counter-clockwise
 };
 
+// The motion of an image of that size, in the fixed point in which pixels are looked for. The rotation samples as PIL's
+// Image.rotate with nearest does.
+engine::PixelMotion pixel_motion(int height, int width, const Motion& motion);
+
 // For every pixel of the result (row-major), the pixel of an image of that size it comes from: y * width + x, or -1 for
-// black. The rotation samples as PIL's Image.rotate with nearest does, in its 16.16 fixed point.
+// black.
 std::vector<int32_t> source_pixels(int height, int width, const Motion& motion);
+
+// What is done to each image. Copied freely; called from several threads at once, with a `random` that belongs to the
+// image alone.
+class Transform {
+ public:
+  // Throw for negative padding or angle, or a std that is not positive.
+  explicit Transform(const Augment& options);
+  explicit Transform(const Normalize& options);
+
+  // Writes the transformed image into a slot of the same channels, height and width.
+  void operator()(const ImageView& image, engine::Generator& random, const ImageSlot& slot) const;
+
+  // The same for who does it elsewhere (engine::augment): how the image moves, drawn as above, and the normalised value
+  // of each byte, (channels, 256) f32. Throws unless channels is 1 or 3.
+  Motion draw(engine::Generator& random) const;
+  engine::Tensor table(int channels) const;
+
+ private:
+  std::optional<Augment> augment_;  // none: nothing moves
+  std::array<std::array<float, 256>, 3> table_;
+};
+
+inline Transform make_transform(const Augment& options) { return Transform(options); }
+inline Transform make_transform(const Normalize& options) { return Transform(options); }
 
 // Resizes so that the image just covers (height, width), then takes its centre of that size. Bilinear, over the area
 // that a pixel of the result covers when shrinking: what PIL and torchvision's Resize do.

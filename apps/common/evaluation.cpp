@@ -2,7 +2,6 @@
 
 #include <chrono>
 
-#include "apps/common/experiment.h"
 #include "engine/kernels/select.h"
 #include "engine/nn/inference_mode.h"
 #include "engine/ops/loss.h"
@@ -35,8 +34,7 @@ Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& count
   ride::Meter meter(counts);
   Evaluation out;
   std::vector<Tensor> logits, expert_logits, labels;
-  for (data::Batch& batch : loader.epoch(0)) {
-    move_to(batch, device);
+  for (const data::Batch& batch : loader.epoch(0)) {
     engine::synchronize(device);
     const auto start = std::chrono::steady_clock::now();
     const BatchOutput b = run(batch.images);

@@ -24,7 +24,7 @@ struct Evaluation {
   double seconds = 0;            // that the network took
 };
 
-// Puts the model into eval mode.
+// Puts the model into eval mode. The loader gives its batches on the model's device.
 Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const std::vector<int64_t>& counts,
                     const EvaluateOptions& options = {});
 

@@ -101,28 +101,25 @@ ExperimentData open_data(const ride::Recipe& recipe, const std::string& folder) 
 data::Loader train_loader(const ride::Recipe& recipe, const ExperimentData& data, const LoaderChoice& choice) {
   const auto seed = static_cast<uint64_t>(recipe.seed);
   const std::string& sampler = choice.sampler.empty() ? recipe.data.sampler : choice.sampler;
-  return data::Loader(
-      data.train, make_sampler(sampler, *data.train, seed),
-      data::make_transform(data::Augment{.crop_padding = recipe.augment.crop_padding,
-                                         .flip = recipe.augment.flip,
-                                         .rotation_degrees = recipe.augment.rotation,
-                                         .mean = floats(recipe.augment.mean),
-                                         .std = floats(recipe.augment.std)}),
-      {.batch_size = choice.batch ? choice.batch : recipe.data.batch, .threads = choice.threads, .seed = seed});
-}
-
-void move_to(data::Batch& batch, engine::Device device) {
-  batch.images = batch.images.to(device);
-  batch.labels = batch.labels.to(device);
+  return data::Loader(data.train, make_sampler(sampler, *data.train, seed),
+                      data::make_transform(data::Augment{.crop_padding = recipe.augment.crop_padding,
+                                                         .flip = recipe.augment.flip,
+                                                         .rotation_degrees = recipe.augment.rotation,
+                                                         .mean = floats(recipe.augment.mean),
+                                                         .std = floats(recipe.augment.std)}),
+                      {.batch_size = choice.batch ? choice.batch : recipe.data.batch,
+                       .threads = choice.threads,
+                       .seed = seed,
+                       .device = choice.device});
 }
 
 data::Transform test_transform(const ride::Recipe& recipe) {
   return data::make_transform(data::Normalize{floats(recipe.augment.mean), floats(recipe.augment.std)});
 }
 
-data::Loader test_loader(const ride::Recipe& recipe, const ExperimentData& data, int threads) {
+data::Loader test_loader(const ride::Recipe& recipe, const ExperimentData& data, int threads, engine::Device device) {
   return data::Loader(data.test, std::make_shared<data::SequentialSampler>(data.test->size()), test_transform(recipe),
-                      {.batch_size = 250, .threads = threads});
+                      {.batch_size = 250, .threads = threads, .device = device});
 }
 
 engine::LrSchedule schedule_of(const ride::Recipe& recipe) {

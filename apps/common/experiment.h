@@ -36,19 +36,18 @@ struct ExperimentData {
 // Throws when the recipe's class number is not the data's.
 ExperimentData open_data(const ride::Recipe& recipe, const std::string& folder);
 
+// Batches come on `device`, which is open.
 struct LoaderChoice {
   int threads = 1;
   int64_t batch = 0;         // 0: the recipe's
   std::string sampler = {};  // empty: the recipe's
+  engine::Device device = {};
 };
 data::Loader train_loader(const ride::Recipe& recipe, const ExperimentData& data, const LoaderChoice& choice);
 
-// The batch's tensors on `device`.
-void move_to(data::Batch& batch, engine::Device device);
-
 // How test images become floats.
 data::Transform test_transform(const ride::Recipe& recipe);
-data::Loader test_loader(const ride::Recipe& recipe, const ExperimentData& data, int threads);
+data::Loader test_loader(const ride::Recipe& recipe, const ExperimentData& data, int threads, engine::Device device);
 
 engine::LrSchedule schedule_of(const ride::Recipe& recipe);
 

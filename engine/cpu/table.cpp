@@ -13,6 +13,7 @@ KernelTable kernel_table() {
   fill(table.pool);
   fill(table.loss);
   fill(table.optim);
+  fill(table.image);
   fill(table.peak);
   return table;
 }

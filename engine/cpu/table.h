@@ -13,6 +13,7 @@ void fill(NormKernels& table);
 void fill(PoolKernels& table);
 void fill(LossKernels& table);
 void fill(OptimKernels& table);
+void fill(ImageKernels& table);
 void fill(PeakKernels& table);
 
 KernelTable kernel_table();

@@ -9,7 +9,7 @@ namespace engine {
 template <class F>
 void for_each_slot(const KernelTable& table, F&& f) {
   const auto each = [&](const auto&... slots) { (f(slots), ...); };
-  const auto& [elementwise, reduce, index, conv, matmul, norm, pool, loss, optim, peak] = table;
+  const auto& [elementwise, reduce, index, conv, matmul, norm, pool, loss, optim, image, peak] = table;
   {
     const auto& [unary, unary_backward, binary, compare, where, copy, dropout] = elementwise;
     each(unary, unary_backward, binary, compare, where, copy, dropout);
@@ -47,6 +47,10 @@ void for_each_slot(const KernelTable& table, F&& f) {
   {
     const auto& [sgd, adamw, prepare_replay] = optim;
     each(sgd, adamw, prepare_replay);
+  }
+  {
+    const auto& [augment] = image;
+    each(augment);
   }
   {
     const auto& [measure] = peak;

@@ -5,6 +5,7 @@
 
 #include "engine/kernels/conv.h"
 #include "engine/kernels/elementwise.h"
+#include "engine/kernels/image.h"
 #include "engine/kernels/index.h"
 #include "engine/kernels/loss.h"
 #include "engine/kernels/matmul.h"
@@ -26,6 +27,7 @@ struct KernelTable {
   PoolKernels pool;
   LossKernels loss;
   OptimKernels optim;
+  ImageKernels image;
   PeakKernels peak;
 };
 

@@ -5,6 +5,7 @@
 
 #include "engine/ops/conv.h"
 #include "engine/ops/elementwise.h"
+#include "engine/ops/image.h"
 #include "engine/ops/index.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/matmul.h"
@@ -137,6 +138,18 @@ TEST_CASE("errors: shapes") {
       {"concat", [] { concat({f32({2}), f64({2})}, 0); }, {"f32", "f64"}},
       {"stack", [] { stack({f32({2}), f32({3})}, 0); }, {"(2,)", "(3,)"}},
       {"copy_into", [] { copy_into(f32({2}), f32({3})); }, {"(2,)", "(3,)"}},
+  });
+}
+
+TEST_CASE("errors: images") {
+  const auto u8 = [](const Shape& shape) { return Tensor::zeros(shape, {.dtype = DType::u8}); };
+  expect({
+      {"augment", [&] { augment(u8({3, 8, 8}), i64({3, 8}), f32({3, 256})); }, {"(3, 8, 8)"}},
+      {"augment", [&] { augment(f32({2, 3, 8, 8}), i64({2, 8}), f32({3, 256})); }, {"u8", "f32"}},
+      {"augment", [&] { augment(u8({2, 3, 8, 8}), i64({3, 8}), f32({3, 256})); }, {"(2, 8)", "(2, 3, 8, 8)", "(3, 8)"}},
+      {"augment", [&] { augment(u8({2, 3, 8, 8}), f32({2, 8}), f32({3, 256})); }, {"i64", "f32"}},
+      {"augment", [&] { augment(u8({2, 1, 8, 8}), i64({2, 8}), f32({3, 256})); }, {"(1, 256)", "(3, 256)"}},
+      {"augment", [&] { augment(u8({2, 3, 8, 8}), i64({2, 8}), f64({3, 256})); }, {"f32", "f64"}},
   });
 }
 

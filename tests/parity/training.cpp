@@ -35,9 +35,11 @@ Tensor Training::labels() const {
   return Tensor::from(values, {batch}).to(device_);
 }
 
-double Training::step() {
+double Training::step() { return step(images(7), labels()); }
+
+double Training::step(const Tensor& images, const Tensor& labels) {
   const Autocast autocast(options_.precision);
-  const ride::LossValue loss = criterion_(model_.forward(images(7)).logits, labels());
+  const ride::LossValue loss = criterion_(model_.forward(images).logits, labels);
   optimizer_->zero_grad();
   loss.total.backward();
   optimizer_->step(0.0005);

@@ -18,7 +18,8 @@ class Training {
  public:
   explicit Training(Device device, const TrainingOptions& options = {});
 
-  double step();  // the loss before it
+  double step();  // on images(7) and labels(); returns the loss before it
+  double step(const Tensor& images, const Tensor& labels);
   Tensor images(uint64_t seed) const;
   Tensor labels() const;
 
