@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/bench/sweep.h"
 #include "apps/bench/workload.h"
@@ -58,9 +59,25 @@ std::vector<double> time_steps(const Options& options, bool profile) {
   return seconds;
 }
 
+// What the profiler counted in a step, and what the device reaches at best.
+struct Work {
+  double flops = 0, bytes = 0;
+  engine::profile::Peaks peaks;
+};
+
+Work measured_work(const Options& options) {
+  Work work{.peaks = engine::kernels(options.device.open()).peak.measure()};
+  for (const engine::profile::Row& row : engine::profile::rows()) {
+    work.flops += row.flops / options.steps;
+    work.bytes += row.bytes / options.steps;
+  }
+  return work;
+}
+
 struct Result {
   double median = 0, best = 0;  // seconds of a step
   double peak_mib = 0;
+  std::optional<Work> work;  // where the profiler ran
 };
 
 std::string table_head() {
@@ -73,20 +90,26 @@ std::string report(const Options& o, const Output& output, const Result& r) {
   const double rate = images / r.median, best_rate = images / r.best;
   if (output.json) {
     auto rounded = [](double value) { return std::round(value * 100) / 100; };
-    const nlohmann::ordered_json line = {{"model", o.model},
-                                         {"mode", o.mode},
-                                         {"precision", o.precision},
-                                         {"format", o.format},
-                                         {"batch", o.batch},
-                                         {"device", o.device.device},
-                                         {"tf32", o.device.tf32},
-                                         {"graph", o.graph},
-                                         {"threads", engine::num_threads()},
-                                         {"ms", rounded(r.median * 1e3)},
-                                         {"images_per_second", rounded(rate)},
-                                         {"best_images_per_second", rounded(best_rate)},
-                                         {"peak_mib", rounded(r.peak_mib)},
-                                         {"system_allocations", engine::cpu_allocator().stats().system_allocations}};
+    nlohmann::ordered_json line = {{"model", o.model},
+                                   {"mode", o.mode},
+                                   {"precision", o.precision},
+                                   {"format", o.format},
+                                   {"batch", o.batch},
+                                   {"device", o.device.device},
+                                   {"tf32", o.device.tf32},
+                                   {"graph", o.graph},
+                                   {"threads", engine::num_threads()},
+                                   {"ms", rounded(r.median * 1e3)},
+                                   {"images_per_second", rounded(rate)},
+                                   {"best_images_per_second", rounded(best_rate)},
+                                   {"peak_mib", rounded(r.peak_mib)},
+                                   {"system_allocations", engine::cpu_allocator().stats().system_allocations}};
+    if (r.work) {
+      line["gflop"] = rounded(r.work->flops * 1e-9);
+      line["megabytes"] = rounded(r.work->bytes * 1e-6);
+      line["peak_gflop_per_second"] = rounded(r.work->peaks.flops * 1e-9);
+      line["peak_gigabytes_per_second"] = rounded(r.work->peaks.bytes * 1e-9);
+    }
     return line.dump() + '\n';
   }
   if (output.table)
@@ -104,12 +127,14 @@ int measure(const Options& options, const Output& output) {
   engine::check(options.precision == "f32" || options.precision == "bf16", "bench",
                 "precision '{}' is none of f32, bf16", options.precision);
   if (options.threads) engine::set_num_threads(options.threads);
+  engine::check(!(output.profile && options.graph), "bench",
+                "--profile sees no ops in a recorded step: leave out --graph or --profile");
   const std::vector<double> seconds = time_steps(options, output.profile);
-  fmt::print("{}", report(options, output, {seconds[seconds.size() / 2], seconds[0], peak_mib(options.device.open())}));
-  if (output.profile) {
-    const engine::profile::Peaks peaks = engine::kernels(options.device.open()).peak.measure();
-    fmt::print(stderr, "{}", engine::profile::table({.peaks = peaks, .steps = options.steps}));
-  }
+  Result result{seconds[seconds.size() / 2], seconds[0], peak_mib(options.device.open()), {}};
+  if (output.profile) result.work = measured_work(options);
+  fmt::print("{}", report(options, output, result));
+  if (result.work)
+    fmt::print(stderr, "{}", engine::profile::table({.peaks = result.work->peaks, .steps = options.steps}));
   return 0;
 }
 
@@ -155,7 +180,6 @@ int main(int argc, char** argv) {
   app.add_option("--image-size", options.image_size, "pixels a side; 0: 32, and 224 for the large models")
       ->check(CLI::NonNegativeNumber);
   apps::add_device_options(app, options.device);
-  app.add_flag("--graph", options.graph, "record the step once and replay it");
   app.add_option("--steps", options.steps, "timed steps; the median counts")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -163,7 +187,8 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_option("--sweep", axes, "lists of values, every combination measured: batch=1,16,128 threads=1,2")
       ->expected(1, -1);
-  app.add_flag("--json", output.json, "one JSON line per configuration");
+  app.add_flag("--graph", options.graph, "record the step once and replay it, as ride-train --graph does");
+  app.add_flag("--json", output.json, "one JSON line per configuration; with --profile also the work of a step");
   app.add_flag("--profile", output.profile,
                "time, GFLOP/s and GB/s of every op, beside what this machine reaches at best (measured)");
   CLI11_PARSE(app, argc, argv);

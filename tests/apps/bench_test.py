@@ -76,6 +76,7 @@ class Bench(unittest.TestCase):
                                 (["--sweep", "batch"], "key=value"), (["--sweep", "batch=1,x"], "'x'"),
                                 (["--sweep", "batch=0"], "'0'"), (["--sweep", "batch=1,"], "missing"),
                                 (["--sweep", "colour=red"], "colour"), (["--sweep", "mode=sing"], "sing"),
+                                (["--graph", "--profile", "--batch", 1], "leave out --graph or --profile"),
                                 (["--sweep", "model=ride-1,ride-9", "--batch", 1, "--steps", 1], "ride-9")):
             with self.subTest(arguments=arguments):
                 self.assertIn(part, error_of("bench", *arguments))
