@@ -79,6 +79,7 @@ export root
 run_one format bash -c format_check
 run_one includes "$venv/bin/python" tests/check_includes.py --include "$venv/include"
 run_one includes-self-test "$venv/bin/python" tests/check_includes.py --self-test
+run_one resources-self-test "$venv/bin/python" tests/cuda/resources.py --self-test
 
 printf -- '---- build\n'
 if ! ride_build all; then
@@ -86,6 +87,8 @@ if ! ride_build all; then
   finish
 fi
 passed=$((passed + 1))
+
+run_one resources "$venv/bin/python" tests/cuda/resources.py --build "$build"
 
 while IFS=$'\t' read -r name program; do
   run_program "$name" "$program" </dev/null
