@@ -1,6 +1,7 @@
 // The CUDA runtime's host side: memory with guard zones around every block, and streams whose work runs only when
 // somebody waits for it, so that a missing wait or a host buffer changed too early shows.
 #include <cuda_runtime.h>
+#include <sys/mman.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -9,6 +10,8 @@
 #include <memory>
 #include <utility>
 #include <vector>
+
+#include "tests/emulator/planning.h"
 
 namespace emulator {
 
@@ -40,6 +43,7 @@ constexpr std::byte guard_value{0xe7};
 struct Block {
   std::byte* base;
   std::size_t bytes;
+  bool reserved = false;  // address space only
 };
 std::map<std::byte*, Block> device_blocks, host_blocks;
 std::size_t memory_bytes = std::size_t{1} << 34, memory_used = 0;
@@ -47,6 +51,8 @@ std::vector<Stream*> streams;
 cudaError_t last_error = cudaSuccess;
 cudaError_t sticky_error = cudaSuccess;  // after a fault the device is lost, as on a GPU, until take_fault()
 std::string fault_text;
+std::function<void(const Launch&)> see_launch;  // null: everything runs
+int multiprocessors = 4;
 
 cudaError_t result(cudaError_t status) {
   if (status != cudaSuccess) last_error = status;
@@ -61,6 +67,15 @@ std::byte* guarded(std::map<std::byte*, Block>& blocks, std::size_t bytes) {
   return base + guard_bytes;
 }
 
+// Address space without memory behind it.
+std::byte* reserved(std::map<std::byte*, Block>& blocks, std::size_t bytes) {
+  void* base = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return nullptr;
+  auto* pointer = static_cast<std::byte*>(base);
+  blocks[pointer] = {pointer, bytes, true};
+  return pointer;
+}
+
 bool guards_hold(std::byte* pointer, const Block& b) {
   for (std::size_t i = 0; i < guard_bytes; ++i)
     if (b.base[i] != guard_value || pointer[b.bytes + i] != guard_value) return false;
@@ -70,6 +85,11 @@ bool guards_hold(std::byte* pointer, const Block& b) {
 bool release(std::map<std::byte*, Block>& blocks, void* pointer) {
   const auto found = blocks.find(static_cast<std::byte*>(pointer));
   if (found == blocks.end()) return false;
+  if (found->second.reserved) {
+    munmap(found->second.base, found->second.bytes);
+    blocks.erase(found);
+    return true;
+  }
   if (!guards_hold(found->first, found->second)) fault_text = "something was written beside a block of memory";
   std::free(found->second.base);
   blocks.erase(found);
@@ -103,6 +123,7 @@ std::size_t end_of(const Stream& stream) { return stream.done + stream.queue.siz
 }  // namespace
 
 void enqueue(Stream* stream, std::function<void()> work) {
+  if (planning()) return;
   if (stream->capture)
     stream->capture->work.push_back(std::move(work));
   else
@@ -115,6 +136,11 @@ std::string take_fault() {
 }
 
 void set_memory(std::size_t bytes) { memory_bytes = bytes; }
+
+void plan_launches(std::function<void(const Launch&)> see) { see_launch = std::move(see); }
+bool planning() { return see_launch != nullptr; }
+void planned(const Launch& launch) { see_launch(launch); }
+void set_multiprocessors(int count) { multiprocessors = count; }
 
 }  // namespace emulator
 
@@ -149,7 +175,7 @@ cudaError_t cudaGetDeviceCount(int* count) {
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return result(cudaErrorInvalidDevice);
-  *properties = {"emulated device", memory_bytes, 48 << 10, 4, 2048, 9, 0, 16 << 10};
+  *properties = {"emulated device", memory_bytes, 48 << 10, multiprocessors, 2048, 9, 0, 16 << 10};
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : result(cudaErrorInvalidDevice); }
@@ -169,8 +195,8 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
     if (stream->capture && !stream->allows_unsafe_calls) return result(cudaErrorStreamCaptureUnsupported);
   if (memory_used + bytes > memory_bytes) return result(cudaErrorMemoryAllocation);
   memory_used += bytes;
-  *pointer = guarded(device_blocks, bytes);
-  return cudaSuccess;
+  *pointer = planning() ? reserved(device_blocks, bytes) : guarded(device_blocks, bytes);
+  return *pointer ? cudaSuccess : result(cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFree(void* pointer) {
   if (!pointer) return cudaSuccess;
@@ -195,6 +221,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   if (to_device && !is_inside(device_blocks, to, bytes)) return result(cudaErrorInvalidValue);
   if (from_device && !is_inside(device_blocks, from, bytes)) return result(cudaErrorInvalidValue);
+  if (planning()) return cudaSuccess;
   // Pageable memory is read at once, after the wait for the stream that a driver may need; pinned memory when the
   // copy's turn has come.
   if (!from_device && !is_inside(host_blocks, from, bytes)) {

@@ -32,6 +32,7 @@ class Pointer {
   explicit operator bool() const { return data_ != nullptr; }
   friend bool operator==(const Pointer& a, std::nullptr_t) { return a.data_ == nullptr; }
   T* unchecked() const { return data_; }
+  int64_t elements() const { return end_ - data_; }  // from here on
 
   void check(int64_t i, int64_t count) const {
     if (!data_) fault("touches a null pointer");

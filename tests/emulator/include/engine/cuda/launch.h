@@ -7,6 +7,7 @@
 
 #include "engine/cuda/launch_shape.h"
 #include "engine/cuda/runtime.h"
+#include "tests/emulator/planning.h"
 
 namespace engine::cuda {
 
@@ -17,6 +18,13 @@ void launch(const char* op, Context& c, const LaunchShape& shape, void (*kernel)
   check(shape.valid(), op, "can't launch {} x {} blocks of {} threads with {} bytes of shared memory", shape.blocks_x,
         shape.blocks_y, shape.threads(), shape.shared_bytes);
   c.use();
+  if (emulator::planning()) {
+    const Copies parameters(std::forward<Arguments>(arguments)...);
+    const auto list = [](const auto&... each) { return std::vector<std::any>{std::any(each)...}; };
+    emulator::planned(
+        {op, shape.blocks_x, shape.blocks_y, shape.threads(), shape.shared_bytes, std::apply(list, parameters)});
+    return c.launched(op);
+  }
   emulator::enqueue(
       c.stream(), [=, name = std::string(op), parameters = Copies(std::forward<Arguments>(arguments)...)] {
         emulator::run_kernel(name, {static_cast<unsigned>(shape.blocks_x), static_cast<unsigned>(shape.blocks_y)},
