@@ -1,7 +1,7 @@
 #include "engine/cpu/conv_problem.h"
 
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cpu {
 
@@ -41,10 +41,6 @@ dnnl::primitive reorder_between(const memory::desc& from, const memory::desc& to
   return dnnl::reorder(dnnl::reorder::primitive_desc(onednn_engine(), from, onednn_engine(), to));
 }
 
-void count_conv_work(const ConvShapes& shapes, DType dtype) {
-  const auto& [x, w, y] = shapes;
-  profile::add_work(2.0 * static_cast<double>(y.numel() * w[1] * w[2] * w[3]),
-                    static_cast<double>(size_of(dtype)) * static_cast<double>(x.numel() + w.numel() + y.numel()));
-}
+void count_conv_work(const ConvShapes& shapes, DType dtype) { count_conv(shapes.x, shapes.w, shapes.y, dtype); }
 
 }  // namespace engine::cpu

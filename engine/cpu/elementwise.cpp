@@ -5,15 +5,11 @@
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/strided.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/functors.h"
 
 namespace engine::cpu {
 namespace {
-
-void count_traffic(const Tensor& y, int operands) {
-  if (profile::enabled())
-    profile::add_work(static_cast<double>(y.numel()), static_cast<double>(y.numel() * size_of(y.dtype()) * operands));
-}
 
 // Operands of which some lie in batch_lanes, for the loops below: all are brought to y's format, and where that is
 // batch_lanes itself the loops run over the groups as they lie in memory.
@@ -38,7 +34,7 @@ void unary(Unary u, const Tensor& x, const Tensor& y) {
     return in.finish();
   }
   const auto loop = plan_loop_over(x, y);
-  count_traffic(y, 2);
+  count_elementwise(y, 2);
   dispatch_floating(x.dtype(), "unary", [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -63,7 +59,7 @@ void unary_backward(Unary u, const Tensor& x, const Tensor& y, const Tensor& dy,
     return in.finish();
   }
   const auto loop = plan_loop_over(x, y, dy, dx);
-  count_traffic(dx, 4);
+  count_elementwise(dx, 4);
   dispatch_floating(x.dtype(), "unary_backward", [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -119,7 +115,7 @@ void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
     binary(op, in(a), in(b), in.out());
     return in.finish();
   }
-  count_traffic(y, 3);
+  count_elementwise(y, 3);
   const bool flat = a.is_dense(y.format()) && b.is_dense(y.format()) && y.is_dense(y.format());
   if (op == BinaryOp::add && flat && a.dtype() == DType::f32) return add_dense<float>(row_kernels().f32.add, a, b, y);
   if (op == BinaryOp::add && flat && a.dtype() == DType::bf16)
@@ -146,7 +142,7 @@ void compare(CompareOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
     compare(op, in(a), in(b), in.out());
     return in.finish();
   }
-  count_traffic(a, 2);
+  count_elementwise(a, 2);
   dispatch_all(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -164,7 +160,7 @@ void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tens
     where(in(condition), in(a), in(b), in.out());
     return in.finish();
   }
-  count_traffic(y, 3);
+  count_elementwise(y, 3);
   const auto loop = plan_loop_over(condition, a, b, y);
   const bool* pc = condition.data<bool>();
   dispatch_all(a.dtype(), [&](auto tag) {
@@ -182,6 +178,7 @@ void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tens
 void dropout(const Tensor& x, double p, const Generator::State& mask, const Tensor& y) {
   const Tensor source = dense(x, MemoryFormat::contiguous);
   const Tensor target = y.is_contiguous() ? y : Tensor::empty(y.shape(), {.dtype = y.dtype()});
+  count_elementwise(y, 2);
   dispatch_floating(x.dtype(), "dropout", [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -207,7 +204,7 @@ void dropout(const Tensor& x, double p, const Generator::State& mask, const Tens
 void copy(const Tensor& x, const Tensor& y) {
   if (lanes::any_in_lanes(x, y)) return lanes::copy(x, y);
   const auto loop = plan_loop_over(x, y);
-  count_traffic(y, 2);
+  count_elementwise(y, 2);
   dispatch_all(x.dtype(), [&](auto from) {
     using S = typename decltype(from)::type;
     dispatch_all(y.dtype(), [&](auto to) {

@@ -1,22 +1,16 @@
 #include <algorithm>
 
-#include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/lanes/select.h"
 #include "engine/cpu/strided.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cpu {
 namespace {
 
 void check_position(const char* op, int64_t position, int64_t size) {
   check(position >= 0 && position < size, op, "index {} is out of range for an axis of size {}", position, size);
-}
-
-// What is moved and where to or from.
-void count_traffic(const Tensor& values, const Tensor& index) {
-  profile::add_work(
-      0, static_cast<double>(2 * values.numel() * size_of(values.dtype()) + index.numel() * size_of(index.dtype())));
 }
 
 void gather(const Tensor& any, int axis, const Tensor& index, const Tensor& y);
@@ -36,7 +30,7 @@ void gather_lanes(const Tensor& x, int axis, const Tensor& index, const Tensor& 
 void gather(const Tensor& any, int axis, const Tensor& index, const Tensor& y) {
   if (y.format() == MemoryFormat::batch_lanes) return gather_lanes(any, axis, index, y);
   const Tensor x = strided(any);
-  count_traffic(y, index);
+  count_moved(y, index);
   const int64_t size = x.shape()[axis], along = x.strides()[axis];
   const auto loop = plan_loop<3>(y.shape(), {x.strides().replaced(axis, 0), index.strides(), y.strides()});
   const int64_t* pi = index.data<int64_t>();
@@ -68,7 +62,7 @@ void scatter(const Tensor& any, int axis, const Tensor& index, bool add, const T
     return copy(rows, y);
   }
   const Tensor source = strided(any);
-  count_traffic(source, index);
+  count_moved(source, index);
   const int64_t size = y.shape()[axis], along = y.strides()[axis];
   const auto loop = plan_loop<3>(source.shape(), {source.strides(), index.strides(), y.strides().replaced(axis, 0)});
   const int64_t* pi = index.data<int64_t>();

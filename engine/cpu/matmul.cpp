@@ -1,10 +1,10 @@
 // Matrix product: oneDNN for f32 (and bf16 where the processor has it), plain loops for f64, f32 for 16-bit types else.
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/onednn.h"
 #include "engine/cpu/plain.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cpu {
 namespace {
@@ -52,9 +52,7 @@ void matmul_onednn(const Tensor& a, const Tensor& b, const Tensor& bias, const T
 // All of one type that is computed in, but y and the bias may be f32 beside bf16.
 void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
   if (y.numel() == 0) return;
-  const double bytes =
-      static_cast<double>(size_of(a.dtype()) * (a.numel() + b.numel()) + size_of(y.dtype()) * y.numel());
-  profile::add_work(2.0 * static_cast<double>(y.numel() * a.size(-1)), bytes);
+  count_matmul(a, b, y);
   const Tensor a3 = with_batch(a), b3 = with_batch(b), y3 = with_batch(y);
   if (a.dtype() == DType::f64) return plain::matmul(a3, b3, bias, y3);
   if (a.size(-1) == 0) {

@@ -1,13 +1,13 @@
 #include <vector>
 
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/lanes/layout.h"
 #include "engine/cpu/lanes/norm.h"
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/table.h"
 #include "engine/kernels/batch_norm.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cpu {
 namespace {
@@ -244,15 +244,11 @@ void backward_plain(const Layout& l, const BatchNormSaved& saved, const T* dy, T
 template <class T>
 using Stat = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-void count_traffic(const Tensor& x, double tensors) {
-  profile::add_work(0, tensors * static_cast<double>(x.numel() * size_of(x.dtype())));
-}
-
 bool fits_rows(const Layout& l) { return l.inner == 1 && l.outer > 0; }
 
 void statistics(const Tensor& x_any, const Tensor& mean, const Tensor& variance) {
   const Tensor x = dense(x_any);
-  count_traffic(x, 1);
+  count_norm(x, 1);
   if (lanes::any_in_lanes(x)) return lanes::norm_statistics(x, mean, variance);
   const Layout l = layout_of(x);
   dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {
@@ -285,7 +281,7 @@ void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, c
                const Tensor& residual_any, bool relu, const Tensor& y) {
   const Tensor x = dense(x_any, y.format());
   const Tensor residual = dense(residual_any, y.format());
-  count_traffic(x, residual.defined() ? 3 : 2);
+  count_norm(x, residual.defined() ? 3 : 2);
   if (lanes::any_in_lanes(y)) return lanes::normalize(x, mean, inv_std, weight, bias, residual, relu, y);
   const Layout l = layout_of(y);
   dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {
@@ -308,7 +304,7 @@ BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, b
   const Tensor dy = dense(dy_any, saved.x.format());
   BatchNormGradients out{empty_like(saved.x), empty_like(saved.weight), empty_like(saved.weight),
                          wants_dresidual ? empty_like(saved.x) : Tensor()};
-  count_traffic(dy, (saved.relu ? 6 : 4) + (wants_dresidual ? 2 : 1));
+  count_norm(dy, (saved.relu ? 6 : 4) + (wants_dresidual ? 2 : 1));
   if (lanes::any_in_lanes(dy)) {
     lanes::norm_backward(saved, dy, out);
     return out;

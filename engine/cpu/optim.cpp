@@ -1,8 +1,8 @@
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/row_kernels.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/update.h"
 
 namespace engine::cpu {
@@ -28,8 +28,7 @@ std::vector<Item> aligned(const std::vector<Item>& items) {
   std::vector<Item> out = items;
   for (Item& item : out) {
     item.gradient = dense(item.gradient, item.parameter.format());
-    profile::add_work(6.0 * static_cast<double>(item.parameter.numel()),
-                      5.0 * static_cast<double>(item.parameter.numel() * size_of(item.parameter.dtype())));
+    count_update(item.parameter);
   }
   return out;
 }

@@ -2,13 +2,13 @@
 #include <cstring>
 
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/lanes/layout.h"
 #include "engine/cpu/lanes/pool.h"
 #include "engine/cpu/onednn.h"
 #include "engine/cpu/plain.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cpu {
 namespace {
@@ -56,10 +56,6 @@ memory wrap_as(const Tensor& x, MemoryFormat format) {
   return wrap(describe(x.shape(), strides_of(x.shape(), format)), x);
 }
 
-void count_traffic(const Tensor& a, const Tensor& b) {
-  profile::add_work(0, 4.0 * static_cast<double>(a.numel() + b.numel()));
-}
-
 void max(const Tensor& x, const Pool2dOptions& options, const Tensor& y, Tensor& where) {
   if (is_half(x.dtype())) {
     const Tensor y32 = empty_like(y, DType::f32);
@@ -78,7 +74,7 @@ void max(const Tensor& x, const Pool2dOptions& options, const Tensor& y, Tensor&
                                             {DNNL_ARG_DST, wrap_as(y, format)},
                                             {DNNL_ARG_WORKSPACE, workspace.memory}});
     where = workspace.bytes;
-    count_traffic(x, y);
+    count_pool(x, y);
   });
 }
 
@@ -99,7 +95,7 @@ void max_backward(const Tensor& dy, const Tensor& where, const Pool2dOptions& op
     plan->backward.execute(onednn_stream(), {{DNNL_ARG_DIFF_DST, wrap_as(source, format)},
                                              {DNNL_ARG_DIFF_SRC, wrap_as(dx, format)},
                                              {DNNL_ARG_WORKSPACE, wrap(plan->workspace, where)}});
-    count_traffic(dy, dx);
+    count_pool(dy, dx);
   });
 }
 
@@ -119,7 +115,7 @@ void average(const Tensor& x, const Pool2dOptions& options, const Tensor& y) {
     plan->forward.execute(onednn_stream(),
                           {{DNNL_ARG_SRC, wrap_as(source, format)}, {DNNL_ARG_DST, wrap_as(target, format)}});
     if (!y.is_dense(format)) copy(target, y);
-    count_traffic(x, y);
+    count_pool(x, y);
   });
 }
 
@@ -137,7 +133,7 @@ void average_backward(const Tensor& dy, const Pool2dOptions& options, const Tens
     const auto plan = plan_for(false, dx.shape(), dy.shape(), format, options);
     plan->backward.execute(onednn_stream(),
                            {{DNNL_ARG_DIFF_DST, wrap_as(source, format)}, {DNNL_ARG_DIFF_SRC, wrap_as(dx, format)}});
-    count_traffic(dy, dx);
+    count_pool(dy, dx);
   });
 }
 

@@ -2,20 +2,14 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/core/profile.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/strided.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/order.h"
 
 namespace engine::cpu {
 namespace {
-
-// Tensors of x's size that are read or written, and operations per element of x.
-void count_work(const Tensor& x, int tensors, int operations) {
-  const double n = static_cast<double>(x.numel());
-  profile::add_work(operations * n, tensors * n * static_cast<double>(size_of(x.dtype())));
-}
 
 // Sums are kept in double (i64 for i64), so that no order of addition matters much.
 template <class T>
@@ -24,7 +18,7 @@ using Sum = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, double>;
 // For every element of y one strided loop over the axes that are summed.
 void sum(const Tensor& any, double scale, const Tensor& y) {
   const Tensor x = strided(any);
-  count_work(x, 1, 1);
+  count_rows(x, 1, 1);
   const auto [outer, inner, terms] = plan_sum(x, y);
   auto run = [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -107,7 +101,7 @@ void for_rows(const Tensor& x, F&& f) {
 }
 
 void softmax(const Tensor& x, bool log, const Tensor& y) {
-  count_work(x, 2, 4);  // maximum, difference, sum, quotient; the exponential is not counted
+  count_rows(x, 2, 4);  // maximum, difference, sum, quotient; the exponential is not counted
   dispatch_floating(x.dtype(), "softmax", [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -131,7 +125,7 @@ void softmax(const Tensor& x, bool log, const Tensor& y) {
 }
 
 void softmax_backward(const Tensor& y, const Tensor& dy, bool log, const Tensor& dx) {
-  count_work(y, 3, 4);
+  count_rows(y, 3, 4);
   dispatch_floating(y.dtype(), "softmax", [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;

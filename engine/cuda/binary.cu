@@ -1,6 +1,7 @@
 // y = a op b, comparisons, and a choice between a and b.
 #include "engine/cuda/map.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/functors.h"
 
 namespace engine::cuda {
@@ -36,11 +37,13 @@ void arithmetic(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) 
 }
 
 void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
+  count_elementwise(y, 3);
   if (a.dtype() == DType::i64) return arithmetic<int64_t>(op, a, b, y);
   dispatch_floating(a.dtype(), "arithmetic", [&](auto tag) { arithmetic<typename decltype(tag)::type>(op, a, b, y); });
 }
 
 void compare(CompareOp op, const Tensor& a, const Tensor& b, const Tensor& y) {
+  count_elementwise(a, 2);
   dispatch_all(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
@@ -58,6 +61,7 @@ struct Choice {
 };
 
 void where(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& y) {
+  count_elementwise(y, 3);
   dispatch_all(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     map<T, bool, T, T>("where", Choice<T>{}, y, condition, a, b);

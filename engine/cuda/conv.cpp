@@ -4,6 +4,7 @@
 #include "engine/cuda/conv_plan.h"
 #include "engine/cuda/dense.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cuda {
 namespace {
@@ -42,12 +43,6 @@ Tensor result(const Tensor& padded, const Shape& shape, const TensorOptions& lik
   return y;
 }
 
-void count_work(const ConvShapes& shapes, DType dtype) {
-  const auto& [x, w, y] = shapes;
-  profile::add_work(2.0 * static_cast<double>(y.numel() * w[1] * w[2] * w[3]),
-                    static_cast<double>(size_of(dtype)) * static_cast<double>(x.numel() + w.numel() + y.numel()));
-}
-
 // y = relu?(conv(x, w) + residual? + bias?) in one pass; undefined where cuDNN has none for it. `arrange` gives the
 // weights with so many channels.
 template <class Arrange>
@@ -64,7 +59,7 @@ Tensor forward_pass(const char* op, const Tensor& x_any, Arrange&& arrange, cons
   problem.residual = residual.defined();
   problem.relu = epilogue.relu;
   if (!run_conv(op, problem, {x, w, y, bias, residual})) return {};
-  count_work({x_any.shape(), w.shape(), y_shape}, like.dtype);
+  count_conv(x_any.shape(), w.shape(), y_shape, like.dtype);
   return y;
 }
 
@@ -100,7 +95,7 @@ Tensor gradient_of_input(const Tensor& dy_any, const Tensor& w_any, const Shape&
   if (dx.numel() == 0) return Tensor::empty(x_shape, like);
   run_conv("conv2d backward_input",
            describe_conv(ConvPass::backward_input, {dx.shape(), w.shape(), dy.shape()}, like, options), {dx, w, dy});
-  count_work({x_shape, w_any.shape(), dy.shape()}, like.dtype);
+  count_conv(x_shape, w_any.shape(), dy.shape(), like.dtype);
   return result(dx, x_shape, like);
 }
 
@@ -125,7 +120,7 @@ Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w
   const Tensor dw = Tensor::empty(w_shape.replaced(1, channels / options.groups), like);
   run_conv("conv2d backward_weight",
            describe_conv(ConvPass::backward_weight, {x.shape(), dw.shape(), dy.shape()}, like, options), {x, dw, dy});
-  count_work({x_any.shape(), w_shape, dy.shape()}, like.dtype);
+  count_conv(x_any.shape(), w_shape, dy.shape(), like.dtype);
   return result(dw, w_shape, wanted);
 }
 

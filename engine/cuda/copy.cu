@@ -4,6 +4,7 @@
 #include "engine/cuda/map.h"
 #include "engine/cuda/step_memory.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cuda {
 namespace {
@@ -34,6 +35,7 @@ void dropout(const Tensor& x, double p, const Generator::State& mask, const Tens
   Context& c = context(x.device().index);
   const Tensor source = dense(x, MemoryFormat::contiguous);
   const Tensor target = y.is_contiguous() ? y : Tensor::empty(y.shape(), {.dtype = y.dtype(), .device = y.device()});
+  count_elementwise(y, 2);
   dispatch_floating(x.dtype(), "dropout", [&](auto tag) {
     using T = typename decltype(tag)::type;
     launch("dropout", c, cover(x.numel(), 4), dropout_kernel<T>, x.numel(), static_cast<float>(p),
@@ -46,6 +48,7 @@ void dropout(const Tensor& x, double p, const Generator::State& mask, const Tens
 }  // namespace
 
 void copy(const Tensor& x, const Tensor& y) {
+  count_elementwise(y, 2);
   dispatch_all(x.dtype(), [&](auto from) {
     using S = typename decltype(from)::type;
     dispatch_all(y.dtype(), [&](auto to) {

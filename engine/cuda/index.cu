@@ -10,6 +10,7 @@
 #include "engine/cuda/scatter_plan.h"
 #include "engine/cuda/sort.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cuda {
 namespace {
@@ -42,6 +43,7 @@ bool by_vectors(StridedLoop<3>& loop, int64_t along, int W) {
 // x is walked like y with the indexed axis held still; the index then says how far along it to read.
 void gather(const Tensor& x, int axis, const Tensor& index, const Tensor& y) {
   if (y.numel() == 0) return;
+  count_moved(y, index);
   const int64_t size = x.shape()[axis], along = x.strides()[axis];
   auto loop = plan_loop<3>(y.shape(), {x.strides().replaced(axis, 0), index.strides(), y.strides()});
   Context& c = context(y.device().index);
@@ -136,6 +138,7 @@ IndexLines lines_of(const Tensor& index, int axis) {
 
 void scatter(const Tensor& source, int axis, const Tensor& index, bool add, const Tensor& y) {
   if (source.numel() == 0) return;
+  count_moved(source, index);
   Context& c = context(y.device().index);
   const int64_t size = y.shape()[axis], n = source.shape()[axis], lines = source.numel() / n;
   const Steps steps{source.strides()[axis], index.strides()[axis], y.strides()[axis]};

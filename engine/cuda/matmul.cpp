@@ -1,9 +1,9 @@
 // Matrix product by cuBLASLt: any two types that it multiplies, sums in f32; other types and layouts go through copies.
 #include "engine/core/numerics.h"
-#include "engine/core/profile.h"
 #include "engine/cuda/dense.h"
 #include "engine/cuda/matmul_plan.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cuda {
 namespace {
@@ -49,9 +49,7 @@ bool is_row_major(const Tensor& y3) {
 void matmul(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
   if (y.numel() == 0) return;
   if (a.size(-1) == 0) return fill_rows(bias, y);
-  profile::add_work(2.0 * static_cast<double>(y.numel() * a.size(-1)),
-                    static_cast<double>(size_of(a.dtype()) * a.numel() + size_of(b.dtype()) * b.numel() +
-                                        size_of(y.dtype()) * y.numel()));
+  count_matmul(a, b, y);
   const MatmulTypes types = matmul_types(a.dtype(), b.dtype(), y.dtype());
   const Tensor y3 = with_batch(y);
   const bool direct = y.dtype() == types.result && is_row_major(y3);

@@ -5,6 +5,7 @@
 #include "engine/cuda/dense.h"
 #include "engine/cuda/table.h"
 #include "engine/kernels/batch_norm.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cuda {
 namespace {
@@ -118,6 +119,7 @@ __global__ void __launch_bounds__(column_threads, 2)
 void statistics(const Tensor& x_any, const Tensor& mean, const Tensor& variance) {
   const Tensor x = dense(x_any, x_any.format());
   if (x.size(1) == 0) return;
+  count_norm(x, 1);
   const ChannelLayout l = channel_layout(x);
   Context& c = context(x.device().index);
   dispatch_floating(x.dtype(), "batch_norm statistics", [&](auto tag) {
@@ -159,6 +161,7 @@ void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, c
                const Tensor& residual_any, bool relu, const Tensor& y) {
   if (y.numel() == 0) return;
   const Tensor x = dense(x_any, y.format()), residual = dense(residual_any, y.format());
+  count_norm(x, residual.defined() ? 3 : 2);
   const ChannelLayout l = channel_layout(y);
   Context& c = context(x.device().index);
   dispatch_floating(x.dtype(), "batch_norm", [&](auto tag) {

@@ -6,6 +6,7 @@
 #include "engine/cuda/dense.h"
 #include "engine/cuda/norm.h"
 #include "engine/kernels/batch_norm.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cuda {
 namespace {
@@ -124,6 +125,7 @@ BatchNormGradients batch_norm_backward(const BatchNormSaved& saved, const Tensor
     out.dweight = out.dbias = Tensor::zeros(saved.weight.shape(), saved.weight.options());
     return out;
   }
+  count_norm(dy, (saved.relu ? 6 : 4) + (wants_dresidual ? 2 : 1));
   const ChannelLayout l = channel_layout(x);
   Context& c = context(x.device().index);
   dispatch_floating(x.dtype(), op, [&](auto tag) {

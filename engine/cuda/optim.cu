@@ -4,6 +4,7 @@
 #include "engine/cuda/map.h"
 #include "engine/cuda/step_memory.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/update.h"
 
 namespace engine::cuda {
@@ -126,6 +127,7 @@ void update_all(const char* op, Context& c, const std::vector<Item>& items, cons
   };
   for (const Item& item : items) {
     if (item.parameter.dtype() != dtype_of<T> || item.parameter.numel() == 0) continue;
+    count_update(item.parameter);
     gradients.push_back(dense(item.gradient, item.parameter.format()));
     append<T, states>(*list, item.parameter, gradients.back(), states_of(item));
     if (list->count == most_items) flush();

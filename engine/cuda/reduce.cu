@@ -1,6 +1,7 @@
 // y = scale sum x over any axes, and the position of the largest element along one.
 #include "engine/cuda/reduction.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/order.h"
 
 namespace engine::cuda {
@@ -61,6 +62,7 @@ void sum_as(const Tensor& x, double scale, const Tensor& y, const StridedLoop<2>
 }
 
 void sum(const Tensor& x, double scale, const Tensor& y) {
+  count_rows(x, 1, 1);
   const auto [sets, inner, terms] = plan_sum(x, y);
   if (x.dtype() == DType::i64) return sum_as<int64_t>(x, scale, y, sets, inner);
   dispatch_floating(x.dtype(), "sum",

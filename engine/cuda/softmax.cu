@@ -6,6 +6,7 @@
 #include "engine/cuda/launch.h"
 #include "engine/cuda/table.h"
 #include "engine/cuda/team.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cuda {
 namespace {
@@ -75,6 +76,7 @@ Rows rows_of(const Tensor& x) {
 void softmax(const Tensor& x, bool log, const Tensor& y) {
   const Rows rows = rows_of(x);
   if (rows.count == 0) return;
+  count_rows(x, 2, 4);  // maximum, difference, sum, quotient; the exponential is not counted
   dispatch_floating(x.dtype(), "softmax", [&](auto tag) {
     using T = typename decltype(tag)::type;
     launch("softmax", context(x.device().index), rows.shape,
@@ -86,6 +88,7 @@ void softmax(const Tensor& x, bool log, const Tensor& y) {
 void softmax_backward(const Tensor& y, const Tensor& dy, bool log, const Tensor& dx) {
   const Rows rows = rows_of(y);
   if (rows.count == 0) return;
+  count_rows(y, 3, 4);
   dispatch_floating(y.dtype(), "softmax", [&](auto tag) {
     using T = typename decltype(tag)::type;
     launch("softmax backward", context(y.device().index), rows.shape,

@@ -1,6 +1,7 @@
 // y = f(x) and dx = dy f'(x).
 #include "engine/cuda/map.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/functors.h"
 
 namespace engine::cuda {
@@ -22,6 +23,7 @@ struct Backward {
 };
 
 void unary(Unary u, const Tensor& x, const Tensor& y) {
+  count_elementwise(y, 2);
   dispatch_floating(x.dtype(), "unary", [&](auto tag) {
     using T = typename decltype(tag)::type;
     functors::with_unary<Compute<T>>(u, [&](auto f) { map<T, T>("unary", Forward<T, decltype(f)>{f}, y, x); });
@@ -29,6 +31,7 @@ void unary(Unary u, const Tensor& x, const Tensor& y) {
 }
 
 void unary_backward(Unary u, const Tensor& x, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+  count_elementwise(dx, 4);
   dispatch_floating(x.dtype(), "unary backward", [&](auto tag) {
     using T = typename decltype(tag)::type;
     functors::with_unary<Compute<T>>(

@@ -4,16 +4,12 @@
 #include <cstring>
 
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cpu::lanes {
 namespace {
 
 constexpr int lanes = static_cast<int>(images_per_group);
-
-void count_traffic(const Tensor& a, const Tensor& b) {
-  profile::add_work(0, static_cast<double>((a.numel() + b.numel()) * size_of(a.dtype())));
-}
 
 // f(type) for the types that lanes hold.
 template <class F>
@@ -59,7 +55,7 @@ void each_pixel(const Tensor& large, T* in_large, const Tensor& small, T* in_sma
 }  // namespace
 
 void global_average(const Tensor& x, const Tensor& y) {
-  count_traffic(x, y);
+  count_pool(x, y);
   const int64_t pixels = x.size(2) * x.size(3), channels = x.size(1);
   dispatch("global_avg_pool2d", x, [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -75,7 +71,7 @@ void global_average(const Tensor& x, const Tensor& y) {
 }
 
 void global_average_backward(const Tensor& dy, const Tensor& dx) {
-  count_traffic(dx, dy);
+  count_pool(dx, dy);
   const int64_t pixels = dx.size(2) * dx.size(3), channels = dx.size(1);
   dispatch("global_avg_pool2d backward", dx, [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -90,7 +86,7 @@ void global_average_backward(const Tensor& dy, const Tensor& dx) {
 }
 
 void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y) {
-  count_traffic(y, y);
+  count_pool(y, y);
   dispatch("subsample2d", x, [&](auto tag) {
     using T = typename decltype(tag)::type;
     each_channel(y.shape(), [&](int64_t group, int64_t channel, int64_t) {
@@ -103,7 +99,7 @@ void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y
 }
 
 void subsample_backward(const Tensor& dy, const SubsampleOptions& options, bool add, const Tensor& dx) {
-  count_traffic(dx, dy);
+  count_pool(dx, dy);
   dispatch("subsample2d backward", dx, [&](auto tag) {
     using T = typename decltype(tag)::type;
     each_channel(dx.shape(), [&](int64_t group, int64_t channel, int64_t) {
