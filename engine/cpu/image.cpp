@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cpu {
 namespace {
@@ -37,7 +37,7 @@ void clear_empty_lanes(const Tensor& y) {
 
 void augment(const Tensor& x, const Tensor& motions, const Tensor& table, const Tensor& y) {
   if (y.numel() == 0) return;
-  profile::add_work(0, static_cast<double>(x.numel() * sizeof(uint8_t) + y.numel() * sizeof(float)));
+  count_passed(x, y);
   clear_empty_lanes(y);
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3);
   const ImagePlaces xs = places_of(x), ys = places_of(y);

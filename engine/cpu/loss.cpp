@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
 #include "engine/cpu/table.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/ensemble_row.h"
 
 namespace engine::cpu {
@@ -41,13 +41,6 @@ Rows<T> rows_of(const EnsembleLoss& loss) {
                .smoothing = static_cast<T>(loss.label_smoothing)};
   for (int e = 0; e < rows.members; ++e) rows.logits[e] = loss.logits[e].data<T>();
   return rows;
-}
-
-// Exponentials count as one operation.
-void count_work(const EnsembleLoss& loss, double tensors, double operations) {
-  const double n = static_cast<double>(loss.logits[0].numel() * loss.members());
-  profile::add_work((loss.divergence != 0 ? 2 : 1) * operations * n,
-                    tensors * n * static_cast<double>(size_of(loss.logits[0].dtype())));
 }
 
 template <class F>
@@ -105,7 +98,7 @@ void ensemble_backward_as(const EnsembleLoss& loss, const EnsembleLossResult& re
 }
 
 void ensemble(const EnsembleLoss& loss, const EnsembleLossResult& result) {
-  count_work(loss, 1, 4);  // maximum, difference, exponential, sum
+  count_losses(loss, 1);
   if (loss.logits[0].dtype() == DType::f64)
     ensemble_as<double>(loss, result);
   else
@@ -114,7 +107,7 @@ void ensemble(const EnsembleLoss& loss, const EnsembleLossResult& result) {
 
 void ensemble_backward(const EnsembleLoss& loss, const EnsembleLossResult& result, const Tensor& dtotal,
                        const std::vector<Tensor>& dlogits) {
-  count_work(loss, 2, 4);  // difference, exponential, difference, product
+  count_losses(loss, 2);
   if (loss.logits[0].dtype() == DType::f64)
     ensemble_backward_as<double>(loss, result, dtotal, dlogits);
   else

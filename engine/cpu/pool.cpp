@@ -74,7 +74,7 @@ void max(const Tensor& x, const Pool2dOptions& options, const Tensor& y, Tensor&
                                             {DNNL_ARG_DST, wrap_as(y, format)},
                                             {DNNL_ARG_WORKSPACE, workspace.memory}});
     where = workspace.bytes;
-    count_pool(x, y);
+    count_passed(x, y);
   });
 }
 
@@ -95,7 +95,7 @@ void max_backward(const Tensor& dy, const Tensor& where, const Pool2dOptions& op
     plan->backward.execute(onednn_stream(), {{DNNL_ARG_DIFF_DST, wrap_as(source, format)},
                                              {DNNL_ARG_DIFF_SRC, wrap_as(dx, format)},
                                              {DNNL_ARG_WORKSPACE, wrap(plan->workspace, where)}});
-    count_pool(dy, dx);
+    count_passed(dy, dx);
   });
 }
 
@@ -115,7 +115,7 @@ void average(const Tensor& x, const Pool2dOptions& options, const Tensor& y) {
     plan->forward.execute(onednn_stream(),
                           {{DNNL_ARG_SRC, wrap_as(source, format)}, {DNNL_ARG_DST, wrap_as(target, format)}});
     if (!y.is_dense(format)) copy(target, y);
-    count_pool(x, y);
+    count_passed(x, y);
   });
 }
 
@@ -133,7 +133,7 @@ void average_backward(const Tensor& dy, const Pool2dOptions& options, const Tens
     const auto plan = plan_for(false, dx.shape(), dy.shape(), format, options);
     plan->backward.execute(onednn_stream(),
                            {{DNNL_ARG_DIFF_DST, wrap_as(source, format)}, {DNNL_ARG_DIFF_SRC, wrap_as(dx, format)}});
-    count_pool(dy, dx);
+    count_passed(dy, dx);
   });
 }
 

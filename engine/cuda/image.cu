@@ -3,6 +3,7 @@
 
 #include "engine/cuda/pool_maps.h"
 #include "engine/cuda/table.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cuda {
 namespace {
@@ -24,6 +25,7 @@ __global__ void augment_kernel(MapOrder order, ImageSize size, MapStrides xs, Ma
 
 void augment(const Tensor& x, const Tensor& motions, const Tensor& table, const Tensor& y) {
   if (y.numel() == 0) return;
+  count_passed(x, y);
   Context& c = context(y.device().index);
   const MapOrder order = map_order(y, 1);
   launch("augment", c, cover_device(c, order.count), augment_kernel, order, ImageSize{y.size(2), y.size(3)},

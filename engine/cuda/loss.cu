@@ -4,6 +4,7 @@
 #include "engine/cuda/fault.h"
 #include "engine/cuda/table.h"
 #include "engine/cuda/team.h"
+#include "engine/kernels/count_work.h"
 #include "engine/kernels/ensemble_row.h"
 
 namespace engine::cuda {
@@ -131,6 +132,7 @@ void ensemble_backward_as(const EnsembleLoss& loss, const EnsembleLossResult& re
 }
 
 void ensemble(const EnsembleLoss& loss, const EnsembleLossResult& result) {
+  count_losses(loss, 1);
   if (loss.logits[0].dtype() == DType::f64)
     ensemble_as<double>(loss, result);
   else
@@ -139,6 +141,7 @@ void ensemble(const EnsembleLoss& loss, const EnsembleLossResult& result) {
 
 void ensemble_backward(const EnsembleLoss& loss, const EnsembleLossResult& result, const Tensor& dtotal,
                        const std::vector<Tensor>& dlogits) {
+  count_losses(loss, 2);
   if (loss.logits[0].dtype() == DType::f64)
     ensemble_backward_as<double>(loss, result, dtotal, dlogits);
   else

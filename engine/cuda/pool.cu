@@ -84,7 +84,7 @@ void max(const Tensor& x, const Pool2dOptions& options, const Tensor& y, Tensor&
   where = empty_like(y, options.kernel.h * options.kernel.w <= 256 ? DType::u8 : DType::i64);
   if (y.numel() == 0) return;
   Context& c = context(x.device().index);
-  count_pool(x, y);
+  count_passed(x, y);
   const PoolWindows windows = pool_windows(x.shape(), y.shape(), options);
   dispatch_floating(x.dtype(), "max_pool2d", [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -104,7 +104,7 @@ void max(const Tensor& x, const Pool2dOptions& options, const Tensor& y, Tensor&
 void max_backward(const Tensor& dy, const Tensor& where, const Pool2dOptions& options, const Tensor& dx) {
   if (dx.numel() == 0) return;
   Context& c = context(dx.device().index);
-  count_pool(dy, dx);
+  count_passed(dy, dx);
   const PoolWindows windows = pool_windows(dx.shape(), dy.shape(), options);
   dispatch_floating(dx.dtype(), "max_pool2d backward", [&](auto tag) {
     using T = typename decltype(tag)::type;

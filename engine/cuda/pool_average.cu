@@ -121,7 +121,7 @@ Pool2dOptions whole_map(const Tensor& x) {
 void average_pool(const Tensor& x, const Pool2dOptions& options, const Tensor& y) {
   if (y.numel() == 0) return;
   Context& c = context(x.device().index);
-  count_pool(x, y);
+  count_passed(x, y);
   const PoolWindows windows = pool_windows(x.shape(), y.shape(), options);
   dispatch_floating(x.dtype(), "avg_pool2d", [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -139,7 +139,7 @@ void average_pool(const Tensor& x, const Pool2dOptions& options, const Tensor& y
 void average_pool_backward(const Tensor& dy, const Pool2dOptions& options, const Tensor& dx) {
   if (dx.numel() == 0) return;
   Context& c = context(dx.device().index);
-  count_pool(dy, dx);
+  count_passed(dy, dx);
   const PoolWindows windows = pool_windows(dx.shape(), dy.shape(), options);
   dispatch_floating(dx.dtype(), "avg_pool2d backward", [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -157,7 +157,7 @@ void average_pool_backward(const Tensor& dy, const Pool2dOptions& options, const
 void global_average_pool(const Tensor& x_any, const Tensor& y) {
   if (y.numel() == 0) return;
   const Tensor x = dense(x_any, x_any.format());
-  count_pool(x, y);
+  count_passed(x, y);
   const ChannelLayout l = channel_layout(x);
   const int64_t images = x.size(0), pixels = x.size(2) * x.size(3);
   Context& c = context(x.device().index);

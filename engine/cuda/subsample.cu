@@ -75,7 +75,7 @@ void with_whole_vectors(const SubsampleOptions& options, const Tensor& large, co
 
 void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y) {
   if (y.numel() == 0) return;
-  count_pool(y, y);
+  count_passed(y, y);
   Context& c = context(x.device().index);
   dispatch_all(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -93,7 +93,7 @@ void subsample_backward(const Tensor& dy_any, const SubsampleOptions& options, b
   if (dx.numel() == 0) return;
   const char* op = "subsample2d backward";
   const Tensor dy = as_type(dy_any, dx.dtype());
-  count_pool(dx, dy);
+  count_passed(dx, dy);
   Context& c = context(dx.device().index);
   // The pixels that were chosen, which are all that a sum has to touch.
   Strides steps = dx.strides();

@@ -3,6 +3,7 @@
 #pragma once
 #include "engine/core/profile.h"
 #include "engine/core/tensor.h"
+#include "engine/kernels/loss.h"
 
 namespace engine {
 
@@ -30,8 +31,17 @@ inline void count_rows(const Tensor& x, int tensors, int operations) {
   if (profile::enabled()) profile::add_work(operations * static_cast<double>(x.numel()), tensors * bytes_of(x));
 }
 
-// Pooling: the large and the small side.
-inline void count_pool(const Tensor& a, const Tensor& b) {
+// The losses of several classifiers: four operations on each logit for each of its softmaxes, exponentials among them.
+inline void count_losses(const EnsembleLoss& loss, int tensors) {
+  if (!profile::enabled()) return;
+  const double members = static_cast<double>(loss.members()), softmaxes = loss.divergence != 0 ? 2 : 1;
+  profile::add_work(4 * softmaxes * members * static_cast<double>(loss.logits[0].numel()),
+                    tensors * members * bytes_of(loss.logits[0]));
+}
+
+// What is read and written once, without arithmetic to speak of: pooling's large and small side, an image's bytes and
+// floats.
+inline void count_passed(const Tensor& a, const Tensor& b) {
   if (profile::enabled()) profile::add_work(0, bytes_of(a) + bytes_of(b));
 }
 

@@ -55,7 +55,7 @@ void each_pixel(const Tensor& large, T* in_large, const Tensor& small, T* in_sma
 }  // namespace
 
 void global_average(const Tensor& x, const Tensor& y) {
-  count_pool(x, y);
+  count_passed(x, y);
   const int64_t pixels = x.size(2) * x.size(3), channels = x.size(1);
   dispatch("global_avg_pool2d", x, [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -71,7 +71,7 @@ void global_average(const Tensor& x, const Tensor& y) {
 }
 
 void global_average_backward(const Tensor& dy, const Tensor& dx) {
-  count_pool(dx, dy);
+  count_passed(dx, dy);
   const int64_t pixels = dx.size(2) * dx.size(3), channels = dx.size(1);
   dispatch("global_avg_pool2d backward", dx, [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -86,7 +86,7 @@ void global_average_backward(const Tensor& dy, const Tensor& dx) {
 }
 
 void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y) {
-  count_pool(y, y);
+  count_passed(y, y);
   dispatch("subsample2d", x, [&](auto tag) {
     using T = typename decltype(tag)::type;
     each_channel(y.shape(), [&](int64_t group, int64_t channel, int64_t) {
@@ -99,7 +99,7 @@ void subsample(const Tensor& x, const SubsampleOptions& options, const Tensor& y
 }
 
 void subsample_backward(const Tensor& dy, const SubsampleOptions& options, bool add, const Tensor& dx) {
-  count_pool(dx, dy);
+  count_passed(dx, dy);
   dispatch("subsample2d backward", dx, [&](auto tag) {
     using T = typename decltype(tag)::type;
     each_channel(dx.shape(), [&](int64_t group, int64_t channel, int64_t) {
