@@ -52,26 +52,6 @@ for test in json.load(sys.stdin):
     print(test["name"], test["cmd"][0], sep="\t")'
 }
 
-# The CPU's kernels and the core once more, with every access to memory and every overflow looked at. Their build is a
-# folder of its own.
-sanitized() {
-  local folder=$root/build-sanitized
-  printf -- '---- sanitized build\n'
-  if [[ ! -f $folder/.ride-source || "$(<"$folder/.ride-source")" != "$root" ]]; then
-    rm -rf "$folder"
-    meson setup "$folder" "$root" --cmake-prefix-path="$venv" -Dcpp_link_args="-Wl,-rpath,$venv/lib" -Dcuda=disabled \
-      -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined || { fail "sanitized build"; return; }
-    printf '%s\n' "$root" >"$folder/.ride-source"
-  fi
-  ninja -C "$folder" tests/core/test-core tests/cpu/test-cpu || { fail "sanitized build"; return; }
-  passed=$((passed + 1))
-  # What is still held at the end belongs to caches that live as long as the program.
-  local -x ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-  run_program "core sanitized" "$folder/tests/core/test-core" </dev/null
-  run_program "cpu sanitized" "$folder/tests/cpu/test-cpu" </dev/null
-  RIDE_CPU_ISA=baseline run_program "cpu sanitized, baseline" "$folder/tests/cpu/test-cpu" </dev/null
-}
-
 apps/setup.sh || { fail setup; finish; }
 PATH="$venv/bin:$PATH"
 export -f format_check
@@ -94,7 +74,6 @@ while IFS=$'\t' read -r name program; do
   run_program "$name" "$program" </dev/null
 done < <(test_programs)
 run_unittests programs tests/apps </dev/null
-sanitized
 for script in tests/*.sh; do
   [[ $script == tests/run.sh ]] || run_one "$(basename "$script" .sh)" bash "$script" </dev/null
 done
