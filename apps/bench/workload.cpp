@@ -115,7 +115,6 @@ std::function<void()> make_step(const Options& options) {
   const auto criterion = std::make_shared<ride::RideLoss>(cross_entropy(network.classes));
   const auto optimizer = std::make_shared<engine::Sgd>(
       network.module->named_parameters(), engine::SgdOptions{.momentum = 0.9, .weight_decay = 5e-4, .nesterov = true});
-  constexpr double lr = 1e-3;
   const auto step = [=] {
     const ride::LossValue loss = [&] {
       const engine::Autocast autocast(precision);
@@ -123,7 +122,7 @@ std::function<void()> make_step(const Options& options) {
     }();
     optimizer->zero_grad();
     loss.total.backward();
-    optimizer->step(lr);
+    optimizer->step(1e-3);
   };
   return options.graph ? recorded(device, step) : step;
 }

@@ -31,16 +31,7 @@ const T* values(const Tensor& x) {
 
 template <class T>
 Rows<T> rows_of(const EnsembleLoss& loss) {
-  Rows<T> rows{.logits = {},
-               .weight = values<T>(loss.weight),
-               .margins = values<T>(loss.margins),
-               .temperature = values<T>(loss.temperature),
-               .classes = loss.logits[0].size(1),
-               .members = static_cast<int>(loss.members()),
-               .diverse = loss.divergence != 0,
-               .smoothing = static_cast<T>(loss.label_smoothing)};
-  for (int e = 0; e < rows.members; ++e) rows.logits[e] = loss.logits[e].data<T>();
-  return rows;
+  return functors::ensemble_rows<T, Plain>(loss, values<T>);
 }
 
 template <class F>
@@ -68,14 +59,9 @@ void ensemble_as(const EnsembleLoss& loss, const EnsembleLossResult& result) {
     divergence += t.divergence;
     weight += t.weight;
   }
-  if (!loss.mean) weight = 1;
-  cross_entropy *= loss.cross_entropy / weight;
-  if (rows.diverse) divergence *= loss.divergence / static_cast<double>(terms.size());
   T* parts = result.parts.data<T>();
-  parts[0] = static_cast<T>(cross_entropy + divergence);
-  parts[1] = static_cast<T>(cross_entropy);
-  parts[2] = static_cast<T>(divergence);
-  parts[3] = static_cast<T>(weight);
+  for (const double part : functors::scales_of(loss).parts(cross_entropy, divergence, weight, loss.labels.numel()))
+    *parts++ = static_cast<T>(part);
 }
 
 template <class T>
@@ -99,19 +85,14 @@ void ensemble_backward_as(const EnsembleLoss& loss, const EnsembleLossResult& re
 
 void ensemble(const EnsembleLoss& loss, const EnsembleLossResult& result) {
   count_losses(loss, 1);
-  if (loss.logits[0].dtype() == DType::f64)
-    ensemble_as<double>(loss, result);
-  else
-    ensemble_as<float>(loss, result);
+  functors::with_logit_type(loss, [&](auto type) { ensemble_as<decltype(type)>(loss, result); });
 }
 
 void ensemble_backward(const EnsembleLoss& loss, const EnsembleLossResult& result, const Tensor& dtotal,
                        const std::vector<Tensor>& dlogits) {
   count_losses(loss, 2);
-  if (loss.logits[0].dtype() == DType::f64)
-    ensemble_backward_as<double>(loss, result, dtotal, dlogits);
-  else
-    ensemble_backward_as<float>(loss, result, dtotal, dlogits);
+  functors::with_logit_type(loss,
+                            [&](auto type) { ensemble_backward_as<decltype(type)>(loss, result, dtotal, dlogits); });
 }
 
 }  // namespace

@@ -18,11 +18,6 @@ using Rows = functors::EnsembleRows<T, Global>;
 
 __device__ unsigned terms_arrived[1];
 
-struct Scales {
-  double cross_entropy, divergence;
-  bool mean;
-};
-
 // Images lie along the grid's y, so that all blocks are one group.
 __device__ int64_t first_image() { return int64_t{blockIdx.y} * Row::warps + threadIdx.x / 32; }
 __device__ int64_t next_image(int64_t n) { return n + int64_t{gridDim.y} * Row::warps; }
@@ -38,8 +33,9 @@ __device__ double sum_images(int64_t images, const F& f) {
 // terms (N, 3): the EnsembleTerms of each image. An image whose label is no class counts nothing; it was reported.
 template <class T>
 __global__ void __launch_bounds__(threads)
-    ensemble_kernel(const Rows<T> __grid_constant__ rows, int64_t images, Scales scales, FaultReport report,
-                    Global<const int64_t> labels, Global<T> shifts, Global<T> terms, Global<T> parts) {
+    ensemble_kernel(const Rows<T> __grid_constant__ rows, int64_t images, functors::EnsembleScales scales,
+                    FaultReport report, Global<const int64_t> labels, Global<T> shifts, Global<T> terms,
+                    Global<T> parts) {
   for (int64_t n = first_image(); n < images; n = next_image(n)) {
     const int64_t label = labels[n];
     functors::EnsembleTerms<T> own;
@@ -55,17 +51,13 @@ __global__ void __launch_bounds__(threads)
   }
   if (!last_of_group(terms_arrived)) return;
 
-  double cross_entropy = sum_images(images, [&](int64_t n) { return static_cast<double>(terms[3 * n]); });
-  double divergence = sum_images(images, [&](int64_t n) { return static_cast<double>(terms[3 * n + 1]); });
-  double weight = sum_images(images, [&](int64_t n) { return static_cast<double>(terms[3 * n + 2]); });
+  const double cross_entropy = sum_images(images, [&](int64_t n) { return static_cast<double>(terms[3 * n]); });
+  const double divergence = sum_images(images, [&](int64_t n) { return static_cast<double>(terms[3 * n + 1]); });
+  const double weight = sum_images(images, [&](int64_t n) { return static_cast<double>(terms[3 * n + 2]); });
   if (threadIdx.x != 0) return;
-  if (!scales.mean) weight = 1;
-  cross_entropy *= scales.cross_entropy / weight;
-  if (rows.diverse) divergence *= scales.divergence / static_cast<double>(images);
-  parts[0] = static_cast<T>(cross_entropy + divergence);
-  parts[1] = static_cast<T>(cross_entropy);
-  parts[2] = static_cast<T>(divergence);
-  parts[3] = static_cast<T>(weight);
+  const auto all = scales.parts(cross_entropy, divergence, weight, images);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) parts[i] = static_cast<T>(all[i]);
 }
 
 template <class T>
@@ -91,16 +83,7 @@ __global__ void __launch_bounds__(threads)
 
 template <class T>
 Rows<T> rows_of(const EnsembleLoss& loss) {
-  Rows<T> rows{.logits = {},
-               .weight = pointer<const T>(loss.weight),
-               .margins = pointer<const T>(loss.margins),
-               .temperature = pointer<const T>(loss.temperature),
-               .classes = loss.logits[0].size(1),
-               .members = static_cast<int>(loss.members()),
-               .diverse = loss.divergence != 0,
-               .smoothing = static_cast<T>(loss.label_smoothing)};
-  for (int e = 0; e < rows.members; ++e) rows.logits[e] = pointer<const T>(loss.logits[e]);
-  return rows;
+  return functors::ensemble_rows<T, Global>(loss, pointer<const T>);
 }
 
 LaunchShape shape_for(const Context& c, int64_t images) {
@@ -114,8 +97,8 @@ void ensemble_as(const EnsembleLoss& loss, const EnsembleLossResult& result) {
   const int64_t images = loss.labels.numel();
   const Tensor terms = Tensor::empty({images, 3}, {.dtype = dtype_of<T>, .device = loss.labels.device()});
   launch("cross_entropy", c, shape_for(c, images), ensemble_kernel<T>, rows_of<T>(loss), images,
-         Scales{loss.cross_entropy, loss.divergence, loss.mean}, fault_report(c, "cross_entropy"),
-         pointer<const int64_t>(loss.labels), pointer<T>(result.shifts), pointer<T>(terms), pointer<T>(result.parts));
+         functors::scales_of(loss), fault_report(c, "cross_entropy"), pointer<const int64_t>(loss.labels),
+         pointer<T>(result.shifts), pointer<T>(terms), pointer<T>(result.parts));
 }
 
 template <class T>
@@ -133,19 +116,14 @@ void ensemble_backward_as(const EnsembleLoss& loss, const EnsembleLossResult& re
 
 void ensemble(const EnsembleLoss& loss, const EnsembleLossResult& result) {
   count_losses(loss, 1);
-  if (loss.logits[0].dtype() == DType::f64)
-    ensemble_as<double>(loss, result);
-  else
-    ensemble_as<float>(loss, result);
+  functors::with_logit_type(loss, [&](auto type) { ensemble_as<decltype(type)>(loss, result); });
 }
 
 void ensemble_backward(const EnsembleLoss& loss, const EnsembleLossResult& result, const Tensor& dtotal,
                        const std::vector<Tensor>& dlogits) {
   count_losses(loss, 2);
-  if (loss.logits[0].dtype() == DType::f64)
-    ensemble_backward_as<double>(loss, result, dtotal, dlogits);
-  else
-    ensemble_backward_as<float>(loss, result, dtotal, dlogits);
+  functors::with_logit_type(loss,
+                            [&](auto type) { ensemble_backward_as<decltype(type)>(loss, result, dtotal, dlogits); });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The maths of EnsembleLoss for one image, one source for every back end: a team of threads goes over the classes, on
 // the CPU a team of one. A Team has member(), size() and combine(value, f): the values of all members put together.
 #pragma once
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -40,6 +41,44 @@ struct EnsembleRows {
   }
   ENGINE_DEVICE int64_t shifts_per_row() const { return 1 + 2 * members; }
 };
+
+// address(tensor): a Pointer<const T>, null for an undefined tensor.
+template <class T, template <class> class Pointer, class Address>
+EnsembleRows<T, Pointer> ensemble_rows(const EnsembleLoss& loss, const Address& address) {
+  EnsembleRows<T, Pointer> rows{.logits = {},
+                                .weight = address(loss.weight),
+                                .margins = address(loss.margins),
+                                .temperature = address(loss.temperature),
+                                .classes = loss.logits[0].size(1),
+                                .members = static_cast<int>(loss.members()),
+                                .diverse = loss.divergence != 0,
+                                .smoothing = static_cast<T>(loss.label_smoothing)};
+  for (int e = 0; e < rows.members; ++e) rows.logits[e] = address(loss.logits[e]);
+  return rows;
+}
+
+// Calls f(T()) with the logits' type.
+template <class F>
+void with_logit_type(const EnsembleLoss& loss, const F& f) {
+  if (loss.logits[0].dtype() == DType::f64)
+    f(double());
+  else
+    f(float());
+}
+
+// What the sums over all images become: EnsembleLossResult's parts.
+struct EnsembleScales {
+  double cross_entropy, divergence;
+  bool mean;
+
+  ENGINE_HD std::array<double, 4> parts(double entropy_sum, double divergence_sum, double weight_sum,
+                                        int64_t images) const {
+    const double weight = mean ? weight_sum : 1, entropy = entropy_sum * (cross_entropy / weight);
+    const double apart = divergence != 0 ? divergence_sum * (divergence / static_cast<double>(images)) : 0;
+    return {entropy + apart, entropy, apart, weight};
+  }
+};
+inline EnsembleScales scales_of(const EnsembleLoss& loss) { return {loss.cross_entropy, loss.divergence, loss.mean}; }
 
 // sum f(c) over all classes
 template <class T, class Team, class F>
