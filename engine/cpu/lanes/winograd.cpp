@@ -15,27 +15,35 @@ namespace {
 constexpr int64_t points = 36;
 
 // How a convolution is cut into units of work: runs of tiles of one group, whose transforms, 36 values for each tile,
-// lane and transformed channel, should fit `share` of the second-level cache.
+// lane and transformed channel, should fit `bytes`. Whole rows of tiles where one fits: neighbours share pixels, and
+// what the next unit reads is then known (Ahead).
 struct Plan {
   Plane plane;
-  int64_t filters, groups, tiles, tiles_at_once, units_of_group;
+  int64_t filters, groups, piece, pieces, tiles_at_once, units_of_group;
 
-  Plan(const Tensor& x, int64_t filters, int64_t transformed, double share)
+  Plan(const Tensor& x, int64_t filters, int64_t transformed, int64_t bytes)
       : plane{x.size(1), x.size(2), x.size(3)}, filters(filters), groups(groups_of(x.shape())[0]) {
-    tiles = (plane.height + 3) / 4 * ((plane.width + 3) / 4);
-    const double bytes = static_cast<double>(tiles * points * 64 * transformed);
-    const int64_t parts = std::llround(bytes / (share * static_cast<double>(cache_bytes())));
-    units_of_group = std::clamp<int64_t>(parts, 1, tiles);
-    tiles_at_once = (tiles + units_of_group - 1) / units_of_group;
+    const int64_t rows = (plane.height + 3) / 4, columns = (plane.width + 3) / 4;
+    const int64_t fitting = std::max<int64_t>(1, bytes / (points * 64 * transformed));
+    // As many of these at once as fit, in parts of nearly one size.
+    piece = fitting >= columns ? columns : 1;
+    pieces = rows * columns / piece;
+    units_of_group = (pieces + fitting / piece - 1) / (fitting / piece);
+    tiles_at_once = (pieces + units_of_group - 1) / units_of_group * piece;
   }
   int64_t units() const { return groups * units_of_group; }
   int64_t group(int64_t unit) const { return unit / units_of_group; }
   Range tiles_of(int64_t unit) const {
     const int64_t i = unit % units_of_group;
-    return {tiles * i / units_of_group, tiles * (i + 1) / units_of_group};
+    return {pieces * i / units_of_group * piece, pieces * (i + 1) / units_of_group * piece};
   }
   int64_t group_size(int64_t channels) const { return channels * plane.height * plane.width * lanes; }
 };
+
+// A quarter of the second-level cache, where x and y pass by too. The products of backward-weight end with sums over
+// lanes, which want long runs of tiles even where these don't fit as well.
+int64_t forward_bytes() { return std::max<int64_t>(cache_bytes() / 4, 256 << 10); }
+int64_t backward_bytes() { return std::max<int64_t>(cache_bytes() * 45 / 100, 896 << 10); }
 
 Tensor floats(int64_t count) { return Tensor::empty({count}); }
 
@@ -108,7 +116,7 @@ Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o
   const int64_t channels = x.size(1), filters = weights.numel() / (points * channels);
   const Tensor y = o.onto.defined() ? o.onto : Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
   const Tensor& added = o.onto.defined() ? o.onto : o.residual;
-  const Plan plan(x, filters, channels, 0.5);
+  const Plan plan(x, filters, channels, forward_bytes());
   MomentsOfUnits units(plan);
   with_passes(x, [&](const auto& passes, auto type) {
     using T = decltype(type);
@@ -160,7 +168,7 @@ Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& 
 Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x, const NormalizedInput* input) {
   const WinogradKernels& kernels = winograd_kernels();
   const int64_t channels = x.size(1), filters = dy.size(1), pairs = filters * channels;
-  const Plan plan(x, filters, channels + filters, 1.75);
+  const Plan plan(x, filters, channels + filters, backward_bytes());
   const int64_t pieces = std::min<int64_t>(num_threads(), plan.units());
   const Tensor products = floats(pieces * points * pairs);
   with_passes(x, [&](const auto& passes, auto type) {

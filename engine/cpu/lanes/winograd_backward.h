@@ -66,15 +66,18 @@ RIDE_INLINE void correlate_block(const float* d, int64_t d_bundle, const float* 
 
 template <int block_k>
 void correlate(const float* d, int64_t d_bundle, const float* v, int64_t v_bundle, int64_t bundles, int64_t channels,
-               float* products) {
+               Ahead* ahead, float* products) {
   int64_t c = 0;
-  for (; c + side_c <= channels; c += side_c, v += side_c * across * width)
+  for (; c + side_c <= channels; c += side_c, v += side_c * across * width) {
+    ahead[0].step();
+    ahead[1].step();
     correlate_block<block_k, side_c>(d, d_bundle, v, v_bundle, bundles, products + c, channels);
+  }
   for (; c < channels; ++c, v += across * width)
     correlate_block<block_k, 1>(d, d_bundle, v, v_bundle, bundles, products + c, channels);
 }
 
-using Correlate = void (*)(const float*, int64_t, const float*, int64_t, int64_t, int64_t, float*);
+using Correlate = void (*)(const float*, int64_t, const float*, int64_t, int64_t, int64_t, Ahead*, float*);
 #if RIDE_VECTOR_REGISTERS == 32
 constexpr Correlate correlate_by[side_k] = {correlate<1>, correlate<2>, correlate<3>,
                                             correlate<4>, correlate<5>, correlate<6>};
@@ -96,11 +99,13 @@ void backward_weight(const T* x, Plane in, const Prologue* prologue, const T* dy
       transform_gradient(dy + k * plane, in, row, first, last, dy_layout, k, before, gradients);
   });
   const int64_t blocks = (filters + side_k - 1) / side_k;
+  const int64_t steps = points * blocks * (in.channels < side_c ? 1 : in.channels / side_c);
+  Ahead ahead[2] = {{x, in, tiles, steps}, {dy, {filters, in.height, in.width}, tiles, steps}};
   for (int p = 0; p < points; ++p)
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = filters * block / blocks, size = filters * (block + 1) / blocks - begin;
       correlate_by[size - 1](gradients + p * dy_layout.point + begin * across * width, dy_layout.bundle,
-                             inputs + p * x_layout.point, x_layout.bundle, bundles_of(vectors), in.channels,
+                             inputs + p * x_layout.point, x_layout.bundle, bundles_of(vectors), in.channels, ahead,
                              products + (p * filters + begin) * in.channels);
     }
 }

@@ -18,8 +18,9 @@ RIDE_INLINE int64_t block_begin(int64_t filters, int64_t block) {
 // out[p][k] = sum_c u[p][c][k] v[p][c] at every point, for a block of filters and a bundle of vectors: as many sums as
 // fit the registers.
 template <int block>
-void multiply(const float* u, const float* v, int64_t channels, float* out) {
+void multiply(const float* u, const float* v, int64_t channels, Ahead& ahead, float* out) {
   for (int p = 0; p < points; ++p, v += Layout(0).point, out += product_step) {
+    ahead.step();
     V sum[block][across];
     RIDE_UNROLL for (int k = 0; k < block; ++k) RIDE_UNROLL for (int n = 0; n < across; ++n) sum[k][n] = zero();
     for (int64_t c = 0; c < channels; ++c, u += block, v += across * width) {
@@ -35,7 +36,7 @@ void multiply(const float* u, const float* v, int64_t channels, float* out) {
   }
 }
 
-using Multiply = void (*)(const float*, const float*, int64_t, float*);
+using Multiply = void (*)(const float*, const float*, int64_t, Ahead&, float*);
 #if RIDE_VECTOR_REGISTERS == 32
 constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>,  multiply<3>,  multiply<4>,
                                              multiply<5>, multiply<6>,  multiply<7>,  multiply<8>,
@@ -62,7 +63,16 @@ struct Target {
   const T* residual;  // null without one
   V bias, mask;       // mask: ones for images, zeros for padding lanes
   bool relu;
+  int64_t next;  // how far from here the outputs come that are written after the next products
 };
+
+// `count` values at p are going to be written: a processor would otherwise fetch each line when its first store is
+// there, and wait. A hint; p may lie outside.
+template <int count, class T>
+RIDE_INLINE void prefetch_for_writing(const T* p) {
+  constexpr int line = 64 / sizeof(T);
+  RIDE_UNROLL for (int i = 0; i < count; i += line) __builtin_prefetch(p + i, 1);
+}
 
 // The tile's outputs A^T m A to y, those of its rows and columns that lie inside the image.
 template <Finish finish, class T>
@@ -88,6 +98,7 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
   RIDE_UNROLL for (int i = 0; i < 4; ++i) {
     V o[4];
     from_points(half[i], o);
+    prefetch_for_writing<tile * lanes>(to.y + i * line + to.next);
     if (rows == tile && columns == tile) {
       RIDE_UNROLL for (int j = 0; j < 4; ++j) put(o[j], i * line + j * lanes);
     } else if (i < rows) {
@@ -132,15 +143,15 @@ struct Request {
 
 // One block of filters over all vectors: products, and from them the outputs, before either leaves the cache.
 template <Finish finish, class T>
-void multiply_and_store(const float* weights, const float* inputs, int64_t channels, Range filters, float* products,
-                        const Request<T>& r) {
+void multiply_and_store(const float* weights, const float* inputs, int64_t channels, Range filters, Ahead& ahead,
+                        float* products, const Request<T>& r) {
   const int64_t columns = Grid(r.image).columns, line = r.image.width * lanes, plane = r.image.height * line;
   const int64_t vectors = (r.tiles.end - r.tiles.begin) * parts, bundle = Layout(channels).bundle;
   LaneSums sums[max_block][parts];
   V mask[parts];
   for (int part = 0; part < parts; ++part) mask[part] = where(existing(r.images, part), all(1));
   for (int64_t n = 0; n < vectors; n += across, inputs += bundle) {
-    multiply_by[filters.end - filters.begin - 1](weights, inputs, channels, products);
+    multiply_by[filters.end - filters.begin - 1](weights, inputs, channels, ahead, products);
     for (int64_t i = n; i < n + across && i < vectors; ++i) {
       const int64_t row = (r.tiles.begin + i / parts) / columns, column = (r.tiles.begin + i / parts) % columns;
       const int64_t rows = r.image.height - tile * row, wide = r.image.width - tile * column;
@@ -151,7 +162,7 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
         LaneSums& sum = sums[k - filters.begin][part];
         // Point (1, 1) alone is the output of a constant image: near the mean, and at hand.
         if (finish == Finish::moments && i < parts) sum = {load(m + (6 * 1 + 1) * product_step), zero(), zero()};
-        Target<T> to{r.y + at, nullptr, zero(), mask[part], false};
+        Target<T> to{r.y + at, nullptr, zero(), mask[part], false, tile * lanes * across / parts};
         if constexpr (finish == Finish::epilogue) {
           to.residual = r.epilogue->residual ? r.epilogue->residual + at : nullptr;
           to.bias = r.epilogue->bias ? all(r.epilogue->bias[k]) : zero();
@@ -190,9 +201,11 @@ int64_t forward(const T* x, Plane in, const Prologue* prologue, const float* wei
   const auto pass = epilogue  ? multiply_and_store<Finish::epilogue, T>
                     : moments ? multiply_and_store<Finish::moments, T>
                               : multiply_and_store<Finish::plain, T>;
+  const int64_t blocks = (filters + max_block - 1) / max_block;
+  Ahead ahead(x, in, tiles, points * blocks * bundles_of((tiles.end - tiles.begin) * parts));
   for (int64_t k = 0, block = 1; k < filters; ++block) {
     const int64_t end = block_begin(filters, block);
-    pass(weights + points * k * in.channels, inputs, in.channels, {k, end}, products, request);
+    pass(weights + points * k * in.channels, inputs, in.channels, {k, end}, ahead, products, request);
     k = end;
   }
   return pixels * images;

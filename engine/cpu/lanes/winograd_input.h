@@ -42,6 +42,48 @@ struct Grid {  // of a plane's output tiles
 // One transformed row of pixels for each of the six points.
 RIDE_INLINE int64_t row_stride(Plane p) { return (Grid(p).columns * tile + 2) * lanes + lanes; }
 
+// --- what the next run of tiles will read
+// -----------------------------------------------------------------------------
+
+// Asked for, a few cache lines at a time, while the products of this run keep the arithmetic busy and the memory idle.
+struct Ahead {
+  const char *at, *end;     // of a channel's rows
+  int64_t size, skip;       // bytes of them, and from there to the next channel's
+  int64_t left, at_a_time;  // lines
+
+  // One group's planes at x, of which `tiles` are being read, in `steps` steps. What follows the last tiles is the next
+  // group, perhaps of another thread or none: then this is in vain, and does no harm.
+  template <class T>
+  Ahead(const T* x, Plane plane, Range tiles, int64_t steps) {
+    const int64_t columns = Grid(plane).columns, all = Grid(plane).rows * columns;
+    const int64_t line = plane.width * lanes * static_cast<int64_t>(sizeof(T));
+    const char* from = reinterpret_cast<const char*>(x);
+    int64_t first = 0;  // row of pixels
+    if (tiles.end < all)
+      first = tile * (tiles.end / columns) + 1;  // the one before is known
+    else
+      from += plane.channels * plane.height * line;
+    const int64_t rows = tile * ((tiles.end - tiles.begin + columns - 1) / columns), rest = plane.height - first;
+    size = (rows < rest ? rows : rest) * line;
+    skip = plane.height * line - size;
+    at = from + first * line;
+    end = at + size;
+    left = tiles.end % columns == 0 ? plane.channels * size / 64 : 0;
+    at_a_time = (left + steps - 1) / steps;
+  }
+  RIDE_INLINE void step() {
+    if (left <= 0) return;
+    for (int64_t i = 0; i < at_a_time; ++i, at += 64) {
+      if (at >= end) {
+        at += skip;
+        end += skip + size;
+      }
+      __builtin_prefetch(at, 0, 2);
+    }
+    left -= at_a_time;
+  }
+};
+
 // --- x to points -----------------------------------------------------------------------------------------------------
 
 // What is transformed: one group's planes, perhaps through a prologue.
@@ -98,14 +140,15 @@ void transform_input(const Input<T>& input, int64_t tile_row, int64_t first, int
       RIDE_UNROLL for (int i = 0; i < 6; ++i) store(column + i * skip, o[i]);
     }
   // Along the rows.
+  const int64_t point = layout.point;
   for (int64_t t = first; t < last; ++t, rows += tile * lanes)
     for (int part = 0; part < parts; ++part) {
       float* to = layout.at(out, channel, before + (t - first) * parts + part);
-      for (int i = 0; i < 6; ++i) {
+      for (int i = 0; i < 6; ++i, to += 6 * point) {
         V d[6], o[6];
         RIDE_UNROLL for (int j = 0; j < 6; ++j) d[j] = load(rows + i * skip + j * lanes + part * width);
         to_points(d, o);
-        RIDE_UNROLL for (int j = 0; j < 6; ++j) store(to + (6 * i + j) * layout.point, o[j]);
+        RIDE_UNROLL for (int j = 0; j < 6; ++j) store(to + j * point, o[j]);
       }
     }
 }
