@@ -73,6 +73,17 @@ RIDE_INLINE V load_some(const float* p, int64_t count) {
   for (int64_t i = 0; i < count; ++i) some[i] = p[i];
   return loadu(some);
 }
+// The first `count` floats of v, at most `width`.
+RIDE_INLINE void store_some(float* p, V v, int64_t count) {
+#if RIDE_VECTOR_WIDTH == 16
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), (__m512)v);
+#elif RIDE_VECTOR_WIDTH == 8
+  const I number{0, 1, 2, 3, 4, 5, 6, 7};
+  _mm256_maskstore_ps(p, (__m256i)(number < static_cast<int32_t>(count)), (__m256)v);
+#else
+  for (int64_t i = 0; i < count; ++i) p[i] = v[i];
+#endif
+}
 
 // Sixteen bits to thirty-two and back: one or two instructions where g++ 12 makes four to eight of
 // __builtin_convertvector.

@@ -96,9 +96,8 @@ std::optional<Prologue> prologue_of(const NormalizedInput* input, int64_t images
 Tensor transformed(const Tensor& w, bool flipped) {
   const int64_t filters = w.size(flipped ? 1 : 0), channels = w.size(flipped ? 0 : 1);
   const Tensor u = floats(points * filters * channels);
-  parallel_for((channels + lanes - 1) / lanes, 1, [&](int64_t begin, int64_t end) {
-    winograd_kernels().transform_weights(w.data<float>(), filters, channels, flipped,
-                                         {begin * lanes, std::min(channels, end * lanes)}, u.data<float>());
+  parallel_for(channels, std::max<int64_t>(1, 256 / filters), [&](int64_t begin, int64_t end) {
+    winograd_kernels().transform_weights(w.data<float>(), filters, channels, flipped, {begin, end}, u.data<float>());
   });
   return u;
 }

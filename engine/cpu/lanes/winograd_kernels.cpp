@@ -14,22 +14,22 @@
 namespace engine::cpu::lanes::RIDE_ISA {
 namespace {
 
-// As multiply reads them: block by block of filters, point by point. `width` channels at a time.
+// As multiply reads them: block by block of filters, point by point, channel by channel. `width` filters at a time.
 void transform_weights(const float* w, int64_t filters, int64_t channels, bool flipped, Range range, float* out) {
   const int64_t filter_step = flipped ? 9 : 9 * channels, channel_step = flipped ? 9 * filters : 9;
   for (int64_t block = 0; block_begin(filters, block) < filters; ++block) {
     const int64_t begin = block_begin(filters, block), size = block_begin(filters, block + 1) - begin;
-    for (int64_t k = 0; k < size; ++k)
-      for (int64_t c = range.begin; c < range.end; c += width) {
-        const int64_t count = range.end - c < width ? range.end - c : width;
-        float taps[9][width] = {};
-        for (int64_t l = 0; l < count; ++l)
-          for (int i = 0; i < 9; ++i)
-            taps[flipped ? 8 - i : i][l] = w[(begin + k) * filter_step + (c + l) * channel_step + i];
+    for (int64_t k = 0; k < size; k += width) {
+      const int64_t count = size - k < width ? size - k : width;
+      alignas(64) float taps[9][width] = {};
+      for (int64_t c = range.begin; c < range.end; ++c) {
+        const float* from = w + (begin + k) * filter_step + c * channel_step;
+        for (int64_t l = 0; l < count; ++l, from += filter_step)
+          for (int i = 0; i < 9; ++i) taps[flipped ? 8 - i : i][l] = from[i];
         V half[6][3];
         RIDE_UNROLL for (int j = 0; j < 3; ++j) {
           V g[3], o[6];
-          RIDE_UNROLL for (int i = 0; i < 3; ++i) g[i] = loadu(taps[3 * i + j]);
+          RIDE_UNROLL for (int i = 0; i < 3; ++i) g[i] = load(taps[3 * i + j]);
           weight_to_points(g, o);
           RIDE_UNROLL for (int i = 0; i < 6; ++i) half[i][j] = o[i];
         }
@@ -37,10 +37,10 @@ void transform_weights(const float* w, int64_t filters, int64_t channels, bool f
         RIDE_UNROLL for (int i = 0; i < 6; ++i) {
           V o[6];
           weight_to_points(half[i], o);
-          for (int j = 0; j < 6; ++j)
-            for (int64_t l = 0; l < count; ++l) to[(6 * i + j) * size * channels + l * size] = o[j][l];
+          RIDE_UNROLL for (int j = 0; j < 6; ++j) store_some(to + (6 * i + j) * size * channels, o[j], count);
         }
       }
+    }
   }
 }
 
