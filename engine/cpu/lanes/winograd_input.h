@@ -69,7 +69,7 @@ struct Ahead {
     at = from + first * line;
     end = at + size;
     left = tiles.end % columns == 0 ? plane.channels * size / 64 : 0;
-    at_a_time = (left + steps - 1) / steps;
+    at_a_time = steps > 0 ? (left + steps - 1) / steps : left;
   }
   RIDE_INLINE void step() {
     if (left <= 0) return;
