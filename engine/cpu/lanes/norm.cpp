@@ -28,11 +28,19 @@ struct Runs {
   // f(run, channel, where it starts), in parallel.
   template <class F>
   void each(F&& f) const {
-    const int64_t grain = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(size, 1));
-    parallel_for(groups * channels, grain, [&](int64_t run, int64_t end) {
+    parallel_for(groups * channels, grain(), [&](int64_t run, int64_t end) {
       for (; run < end; ++run) f(run, run % channels, run * size);
     });
   }
+  // From each thread's last run to its first: after a pass that went forwards, the last are still in a cache, and the
+  // first are when the next one begins.
+  template <class F>
+  void each_backwards(F&& f) const {
+    parallel_for(groups * channels, grain(), [&](int64_t begin, int64_t run) {
+      while (run-- > begin) f(run, run % channels, run * size);
+    });
+  }
+  int64_t grain() const { return std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(size, 1)); }
 };
 
 using LaneSums = std::array<float, images_per_group>;
@@ -115,7 +123,7 @@ void normalize(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const
   with_functions(x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
     const T *px = elements<T>(x), *pr = elements<T>(residual);
     T* py = elements<T>(y);
-    runs.each([&](int64_t run, int64_t c, int64_t at) {
+    runs.each_backwards([&](int64_t run, int64_t c, int64_t at) {
       const float scale = s[c] * w[c];
       kernels.normalize(px + at, scale, b[c] - m[c] * scale, pr ? pr + at : nullptr, relu, runs.existing(run),
                         runs.pixels, py + at);
@@ -139,7 +147,7 @@ void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNor
     };
     T *pdx = elements<T>(out.dx), *pdr = elements<T>(out.dresidual);
     const auto sums = reduce(runs, [&](int64_t c, int64_t at, float* sum_g, float* sum_gx) {
-      kernels.backward_sums(px + at, gate(c, at), pdy + at, m[c], runs.pixels, sum_g, sum_gx);
+      kernels.backward_sums(px + at, gate(c, at), pdy + at, m[c], runs.pixels, pdr ? pdr + at : nullptr, sum_g, sum_gx);
     });
     std::vector<std::array<float, 3>> abc(sums.size());
     for (std::size_t c = 0; c < sums.size(); ++c) {
@@ -150,10 +158,13 @@ void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNor
       abc[c] = {static_cast<float>(ws), static_cast<float>(-share * s[c] * dweight),
                 static_cast<float>(share * (m[c] * s[c] * dweight - dbias))};
     }
-    runs.each([&](int64_t run, int64_t channel, int64_t at) {
+    runs.each_backwards([&](int64_t run, int64_t channel, int64_t at) {
       const auto [a, b, c] = abc[channel];
-      kernels.backward_input(px + at, gate(channel, at), pdy + at, a, b, c, runs.existing(run), runs.pixels, pdx + at,
-                             pdr ? pdr + at : nullptr);
+      if (pdr)  // g, found already
+        kernels.backward_input(px + at, {}, pdr + at, a, b, c, runs.existing(run), runs.pixels, pdx + at);
+      else
+        kernels.backward_input(px + at, gate(channel, at), pdy + at, a, b, c, runs.existing(run), runs.pixels,
+                               pdx + at);
     });
   });
 }

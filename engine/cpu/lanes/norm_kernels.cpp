@@ -89,14 +89,25 @@ RIDE_INLINE V gated(const LaneGate<T>& gate, const T* dy, V x, int64_t i) {
   return load(dy + i);
 }
 
-template <int kind, class T>
-void backward_sums_as(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, float* sum_g,
+// f(kind tag) for the gate's kind.
+template <class T, class F>
+RIDE_INLINE void with_kind(const LaneGate<T>& gate, F&& f) {
+  switch (gate.kind) {
+    case LaneGate<T>::by_output: return f.template operator()<LaneGate<T>::by_output>();
+    case LaneGate<T>::by_input: return f.template operator()<LaneGate<T>::by_input>();
+    case LaneGate<T>::open: return f.template operator()<LaneGate<T>::open>();
+  }
+}
+
+template <int kind, bool keep, class T>
+void backward_sums_as(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, T* passed, float* sum_g,
                       float* sum_gx) {
   const V middle = all(mean);
   V s[abreast]{}, q[abreast]{};
   each_vector(
       pixels, [&](int64_t i, int k) __attribute__((always_inline)) {
         const V value = load(x + i), g = gated<kind>(gate, dy, value, i);
+        if constexpr (keep) store(passed + i, g);
         s[k] += g;
         q[k] += g * (value - middle);
       });
@@ -105,17 +116,17 @@ void backward_sums_as(const T* x, LaneGate<T> gate, const T* dy, float mean, int
 }
 
 template <class T>
-void backward_sums(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, float* sum_g, float* sum_gx) {
-  using Gate = LaneGate<T>;
-  const auto pass = gate.kind == Gate::by_output  ? backward_sums_as<Gate::by_output, T>
-                    : gate.kind == Gate::by_input ? backward_sums_as<Gate::by_input, T>
-                                                  : backward_sums_as<Gate::open, T>;
-  pass(x, gate, dy, mean, pixels, sum_g, sum_gx);
+void backward_sums(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, T* passed, float* sum_g,
+                   float* sum_gx) {
+  with_kind(gate, [&]<int kind>() {
+    const auto pass = passed ? backward_sums_as<kind, true, T> : backward_sums_as<kind, false, T>;
+    pass(x, gate, dy, mean, pixels, passed, sum_g, sum_gx);
+  });
 }
 
-template <int kind, bool has_residual, class T>
+template <int kind, class T>
 void backward_input_as(const T* x, LaneGate<T> gate, const T* dy, float a, float b, float c, int images, int64_t pixels,
-                       T* dx, T* dresidual) {
+                       T* dx) {
   I exists[parts];
   for (int k = 0; k < parts; ++k) exists[k] = existing(images, k);
   const V add = all(c);
@@ -125,25 +136,14 @@ void backward_input_as(const T* x, LaneGate<T> gate, const T* dy, float a, float
       const int64_t at = i + k * width;
       const V value = load(x + at), g = gated<kind>(gate, dy, value, at);
       store(dx + at, where(exists[k], a * g + (b * value + add)));
-      if (has_residual) store(dresidual + at, g);
     }
   }
 }
 
 template <class T>
 void backward_input(const T* x, LaneGate<T> gate, const T* dy, float a, float b, float c, int images, int64_t pixels,
-                    T* dx, T* dresidual) {
-  const auto pass = [&]<int kind>() {
-    if (dresidual)
-      backward_input_as<kind, true>(x, gate, dy, a, b, c, images, pixels, dx, dresidual);
-    else
-      backward_input_as<kind, false>(x, gate, dy, a, b, c, images, pixels, dx, dresidual);
-  };
-  switch (gate.kind) {
-    case LaneGate<T>::by_output: return pass.template operator()<LaneGate<T>::by_output>();
-    case LaneGate<T>::by_input: return pass.template operator()<LaneGate<T>::by_input>();
-    case LaneGate<T>::open: return pass.template operator()<LaneGate<T>::open>();
-  }
+                    T* dx) {
+  with_kind(gate, [&]<int kind>() { backward_input_as<kind>(x, gate, dy, a, b, c, images, pixels, dx); });
 }
 
 template <class T>

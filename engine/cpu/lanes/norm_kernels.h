@@ -26,12 +26,13 @@ struct LaneNormFunctions {
   // y = relu?(x scale + shift + residual?) in the first `images` lanes, 0 in the others.
   void (*normalize)(const T* x, float scale, float shift, const T* residual, bool relu, int images, int64_t pixels,
                     T* y);
-  // g = dy where the gate is open; sum_g[lane] = sum of g, sum_gx[lane] = sum of g (x - mean)
-  void (*backward_sums)(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, float* sum_g,
+  // g = dy where the gate is open; sum_g[lane] = sum of g, sum_gx[lane] = sum of g (x - mean). `passed` gets g unless
+  // it is null.
+  void (*backward_sums)(const T* x, LaneGate<T> gate, const T* dy, float mean, int64_t pixels, T* passed, float* sum_g,
                         float* sum_gx);
-  // dx = a g + b x + c in the first `images` lanes, 0 in the others; dresidual = g unless it is null.
+  // dx = a g + b x + c in the first `images` lanes, 0 in the others.
   void (*backward_input)(const T* x, LaneGate<T> gate, const T* dy, float a, float b, float c, int images,
-                         int64_t pixels, T* dx, T* dresidual);
+                         int64_t pixels, T* dx);
 };
 
 struct LaneNormKernels {
