@@ -1,5 +1,6 @@
 // Convolution: oneDNN for f32 (and bf16 where the processor has it), plain loops for f64, f32 for 16-bit types else.
 #include "engine/cpu/lanes/conv.h"
+#include "engine/core/profile.h"
 #include "engine/cpu/conv_fused.h"
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
@@ -206,6 +207,15 @@ Tensor backward_weight_in_any_format(const Tensor& dy, const Tensor& x_any, cons
                          options);
 }
 
+BatchNormGradients backward_norm(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
+                                 const BatchNormSaved& saved, const NormalizedInput& input) {
+  if (lanes::conv_by_winograd(saved.x, w.shape(), options))
+    return lanes::winograd_backward_norm(dense(dy, MemoryFormat::batch_lanes), parameter(w), saved, input);
+  const Tensor dz = backward_input_in_any_format(dy, w, saved.x.shape(), options, {});
+  profile::Scope scope("batch_norm", " backward");
+  return kernels(dz).norm.backward(saved, dz, false);
+}
+
 }  // namespace
 
 void fill(ConvKernels& table) {
@@ -213,6 +223,7 @@ void fill(ConvKernels& table) {
   table.forward_with_moments = forward_with_moments;
   table.backward_input = backward_input_in_any_format;
   table.backward_weight = backward_weight_in_any_format;
+  table.backward_norm = backward_norm;
   table.forward_fused = conv_forward_fused;
 }
 

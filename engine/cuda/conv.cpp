@@ -124,6 +124,12 @@ Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w
   return result(dw, w_shape, wanted);
 }
 
+BatchNormGradients backward_norm(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
+                                 const BatchNormSaved& saved, const NormalizedInput&) {
+  const Tensor dz = backward_input(dy, w, saved.x.shape(), options, {});
+  return kernels(dz).norm.backward(saved, dz, false);
+}
+
 // The convolution, then a pass that adds and cuts off: batch norm's, with mean 0 and variance 1.
 Tensor forward_in_two_passes(const Tensor& x, const Tensor& w, const ConvEpilogue& epilogue, const Shape& y_shape,
                              const Conv2dOptions& options) {
@@ -152,6 +158,7 @@ void fill(ConvKernels& table) {
   table.forward_with_moments = forward_with_moments;
   table.backward_input = backward_input;
   table.backward_weight = backward_weight;
+  table.backward_norm = backward_norm;
   table.forward_fused = forward_fused;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/core/tensor.h"
+#include "engine/kernels/norm.h"
 #include "engine/kernels/pair.h"
 #include "engine/kernels/slot.h"
 
@@ -90,6 +91,11 @@ struct ConvKernels {
   Slot<Tensor(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions&,
               const NormalizedInput* input)>
       backward_weight{"conv2d backward_weight"};
+  // The gradients of the batch norm whose output relu(x scale + shift) was the convolution's input: backward_input, and
+  // what it gives taken on through ReLU and batch norm, best while it is in a cache.
+  Slot<BatchNormGradients(const Tensor& dy, const Tensor& w, const Conv2dOptions&, const BatchNormSaved&,
+                          const NormalizedInput&)>
+      backward_norm{"conv2d backward_norm"};
   // For inference.
   Slot<Tensor(const Tensor& x, ConstantWeights& w, const ConvEpilogue&, const Shape& y_shape, const Conv2dOptions&)>
       forward_fused{"conv2d_fused"};

@@ -23,8 +23,8 @@ void for_each_slot(const KernelTable& table, F&& f) {
     each(gather, scatter, partition);
   }
   {
-    const auto& [forward, forward_with_moments, backward_input, backward_weight, forward_fused] = conv;
-    each(forward, forward_with_moments, backward_input, backward_weight, forward_fused);
+    const auto& [forward, forward_with_moments, backward_input, backward_weight, backward_norm, forward_fused] = conv;
+    each(forward, forward_with_moments, backward_input, backward_weight, backward_norm, forward_fused);
   }
   {
     const auto& [product] = matmul;

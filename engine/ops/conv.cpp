@@ -93,9 +93,7 @@ Tensor batch_norm_relu_conv2d(const Tensor& x, const Tensor& weight, const Tenso
                   const Tensor& x = saved.x;
                   const Tensor dw =
                       needs[3] ? cast(table.conv.backward_weight(dy, x, w.shape(), options, &input), w.dtype()) : none;
-                  const Tensor dz = table.conv.backward_input(dy, w, x.shape(), options, none);
-                  profile::Scope scope("batch_norm", " backward");
-                  const BatchNormGradients g = table.norm.backward(saved, dz, false);
+                  const BatchNormGradients g = table.conv.backward_norm(dy, w, options, saved, input);
                   return {g.dx, g.dweight, g.dbias, dw};
                 });
 }

@@ -44,7 +44,6 @@ struct Runs {
 };
 
 using LaneSums = std::array<float, images_per_group>;
-using TwoSums = std::array<double, 2>;
 
 // Two sums per channel. f(run, channel, where it starts, sums, sums) gives them per lane in f32; from there on they are
 // added in double and in order.
@@ -131,8 +130,32 @@ void normalize(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const
   });
 }
 
-// g = dy where y > 0;  dbias = sum g;  dweight = s sum g (x - m);  dresidual = g
-// dx = ws (g - mean(g) - (x - m) s mean(g z)) = a g + b x + c
+namespace {
+
+// dx = a g + b x + c
+struct Affine {
+  float a, b, c;
+};
+
+// dbias = sum g;  dweight = s sum g (x - m);  dx = ws (g - mean(g) - (x - m) s mean(g z)) = a g + b x + c
+std::vector<Affine> gradients_from(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, double values,
+                                   const BatchNormGradients& out) {
+  const float *m = saved.mean.data<float>(), *s = saved.inv_std.data<float>(), *w = saved.weight.data<float>();
+  std::vector<Affine> dx(sums.size());
+  for (std::size_t c = 0; c < sums.size(); ++c) {
+    const double dbias = sums[c][0], dweight = sums[c][1] * s[c], ws = double{w[c]} * s[c];
+    const double share = saved.batch_statistics ? ws / values : 0;
+    out.dbias.data<float>()[c] = static_cast<float>(dbias);
+    out.dweight.data<float>()[c] = static_cast<float>(dweight);
+    dx[c] = {static_cast<float>(ws), static_cast<float>(-share * s[c] * dweight),
+             static_cast<float>(share * (m[c] * s[c] * dweight - dbias))};
+  }
+  return dx;
+}
+
+}  // namespace
+
+// g = dy where y > 0;  dresidual = g
 void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNormGradients& out) {
   const Runs runs(saved.x);
   const float *m = saved.mean.data<float>(), *s = saved.inv_std.data<float>(), *w = saved.weight.data<float>(),
@@ -149,17 +172,9 @@ void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNor
     const auto sums = reduce(runs, [&](int64_t c, int64_t at, float* sum_g, float* sum_gx) {
       kernels.backward_sums(px + at, gate(c, at), pdy + at, m[c], runs.pixels, pdr ? pdr + at : nullptr, sum_g, sum_gx);
     });
-    std::vector<std::array<float, 3>> abc(sums.size());
-    for (std::size_t c = 0; c < sums.size(); ++c) {
-      const double dbias = sums[c][0], dweight = sums[c][1] * s[c], ws = double{w[c]} * s[c];
-      const double share = saved.batch_statistics ? ws / runs.values_per_channel() : 0;
-      out.dbias.data<float>()[c] = static_cast<float>(dbias);
-      out.dweight.data<float>()[c] = static_cast<float>(dweight);
-      abc[c] = {static_cast<float>(ws), static_cast<float>(-share * s[c] * dweight),
-                static_cast<float>(share * (m[c] * s[c] * dweight - dbias))};
-    }
+    const std::vector<Affine> dx = gradients_from(saved, sums, runs.values_per_channel(), out);
     runs.each_backwards([&](int64_t run, int64_t channel, int64_t at) {
-      const auto [a, b, c] = abc[channel];
+      const auto [a, b, c] = dx[channel];
       if (pdr)  // g, found already
         kernels.backward_input(px + at, {}, pdr + at, a, b, c, runs.existing(run), runs.pixels, pdx + at);
       else
@@ -167,6 +182,21 @@ void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNor
                                pdx + at);
     });
   });
+}
+
+BatchNormGradients norm_backward_onto(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, const Tensor& g) {
+  const Runs runs(saved.x);
+  const BatchNormGradients out{g, empty_like(saved.weight), empty_like(saved.weight), {}};
+  const std::vector<Affine> dx = gradients_from(saved, sums, runs.values_per_channel(), out);
+  with_functions(saved.x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
+    const T* px = elements<T>(saved.x);
+    T* pg = elements<T>(g);
+    runs.each_backwards([&](int64_t run, int64_t channel, int64_t at) {
+      const auto [a, b, c] = dx[channel];
+      kernels.backward_input(px + at, {}, pg + at, a, b, c, runs.existing(run), runs.pixels, pg + at);
+    });
+  });
+  return out;
 }
 
 }  // namespace engine::cpu::lanes

@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "engine/core/parallel.h"
+#include "engine/core/profile.h"
+#include "engine/cpu/lanes/norm.h"
 #include "engine/cpu/lanes/plan.h"
 #include "engine/cpu/lanes/winograd_kernels.h"
+#include "engine/kernels/count_work.h"
 
 namespace engine::cpu::lanes {
 namespace {
@@ -85,6 +88,28 @@ struct MomentsOfUnits {
   std::vector<int64_t> counts;
 };
 
+// What ReLU lets through of a gradient with respect to relu(x scale + shift), and its sums over every unit.
+struct GateOfUnits {
+  const Tensor &x, &mean;
+  const NormalizedInput& input;
+  std::vector<GradientSums> sums = {};
+
+  template <class T>
+  Gate<T> of_unit(int64_t unit, int64_t at) {
+    return {reinterpret_cast<const T*>(x.raw()) + at, input.scale.data<float>(), input.shift.data<float>(),
+            mean.data<float>(), sums.data() + unit * x.size(1)};
+  }
+  // In the units' order.
+  std::vector<TwoSums> total() const {
+    std::vector<TwoSums> out(static_cast<std::size_t>(x.size(1)), TwoSums{});
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      out[i % out.size()][0] += sums[i].g;
+      out[i % out.size()][1] += sums[i].gx;
+    }
+    return out;
+  }
+};
+
 int64_t images_of(const Tensor& x, int64_t group) { return std::min(lanes, x.size(0) - group * lanes); }
 
 std::optional<Prologue> prologue_of(const NormalizedInput* input, int64_t images) {
@@ -108,6 +133,7 @@ struct ConvolveOptions {
   bool relu = false;
   Tensor onto = {};  // what the result is added to, in place
   const NormalizedInput* input = nullptr;
+  GateOfUnits* gate = nullptr;
 };
 
 Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o) {
@@ -117,6 +143,7 @@ Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o
   const Tensor& added = o.onto.defined() ? o.onto : o.residual;
   const Plan plan(x, filters, channels, forward_bytes());
   MomentsOfUnits units(plan);
+  if (o.gate) o.gate->sums.resize(static_cast<std::size_t>(plan.units() * filters));
   with_passes(x, [&](const auto& passes, auto type) {
     using T = decltype(type);
     const T* from = reinterpret_cast<const T*>(x.raw());
@@ -130,11 +157,12 @@ Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o
         const auto prologue = prologue_of(o.input, images);
         const Epilogue<T> epilogue{o.bias.defined() ? o.bias.data<float>() : nullptr,
                                    residual ? residual + at : nullptr, o.relu};
-        units.counts[unit] =
-            passes.forward(from + group * plan.group_size(channels), plan.plane, prologue ? &*prologue : nullptr,
-                           weights.data<float>(), filters, plan.tiles_of(unit), images, scratch.data<float>(),
-                           o.bias.defined() || added.defined() ? &epilogue : nullptr,
-                           o.moments ? units.moments.data() + unit * filters : nullptr, to + at);
+        const Gate<T> gate = o.gate ? o.gate->of_unit<T>(unit, at) : Gate<T>{};
+        units.counts[unit] = passes.forward(
+            from + group * plan.group_size(channels), plan.plane, prologue ? &*prologue : nullptr,
+            weights.data<float>(), filters, plan.tiles_of(unit), images, scratch.data<float>(),
+            o.bias.defined() || added.defined() ? &epilogue : nullptr,
+            o.moments ? units.moments.data() + unit * filters : nullptr, o.gate ? &gate : nullptr, to + at);
       }
     });
   });
@@ -161,6 +189,15 @@ Tensor winograd_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpi
 
 Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& onto) {
   return convolve(dy, transformed(w, true), {.onto = onto});
+}
+
+BatchNormGradients winograd_backward_norm(const Tensor& dy, const Tensor& w, const BatchNormSaved& saved,
+                                          const NormalizedInput& input) {
+  GateOfUnits gate{saved.x, saved.mean, input};
+  const Tensor g = convolve(dy, transformed(w, true), {.gate = &gate});
+  profile::Scope scope("batch_norm", " backward");
+  count_norm(g, 3);
+  return norm_backward_onto(saved, gate.total(), g);
 }
 
 // Every thread sums the products of its units; then the threads' sums are added up in order.

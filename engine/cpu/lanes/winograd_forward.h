@@ -49,11 +49,12 @@ constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>, multiply<
 // --- forward ---------------------------------------------------------------------------------------------------------
 
 // What happens to outputs on their way to memory.
-enum class Finish { plain, epilogue, moments };
+enum class Finish { plain, epilogue, moments, gate };
 
-// Sums over the outputs in one vector, relative to a value near their mean: that keeps the squares from cancelling.
+// Two sums over the outputs in one vector. moments: of y - shift and of its square, with a shift near their mean, which
+// keeps the squares from cancelling. gate: of g and of g (x - shift).
 struct LaneSums {
-  V shift, sum, squares;
+  V shift, first, second;
 };
 
 // The part of one filter's outputs that lies in one vector.
@@ -64,14 +65,16 @@ struct Target {
   V bias, mask;       // mask: ones for images, zeros for padding lanes
   bool relu;
   int64_t next;  // how far from here the outputs come that are written after the next products
+  const T* x;    // gate
+  float scale, shift;
 };
 
-// `count` values at p are going to be written: a processor would otherwise fetch each line when its first store is
-// there, and wait. A hint; p may lie outside.
-template <int count, class T>
-RIDE_INLINE void prefetch_for_writing(const T* p) {
+// `count` values at p are going to be read, or written: a processor would otherwise fetch each line when its first
+// store is there, and wait. A hint; p may lie outside.
+template <int write, int count, class T>
+RIDE_INLINE void prefetch(const T* p) {
   constexpr int line = 64 / sizeof(T);
-  RIDE_UNROLL for (int i = 0; i < count; i += line) __builtin_prefetch(p + i, 1);
+  RIDE_UNROLL for (int i = 0; i < count; i += line) __builtin_prefetch(p + i, write);
 }
 
 // The tile's outputs A^T m A to y, those of its rows and columns that lie inside the image.
@@ -80,7 +83,7 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
                                int64_t columns) {
   V half[4][6];
   columns_from_points(m, product_step, half);
-  V sum = sums.sum, squares = sums.squares;
+  V first = sums.first, second = sums.second;
   const auto put = [&](V v, int64_t at) {
     if constexpr (finish == Finish::epilogue) {
       v += to.bias;
@@ -90,25 +93,30 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
     }
     if constexpr (finish == Finish::moments) {
       const V d = v - sums.shift;
-      sum += d;
-      squares += d * d;
+      first += d;
+      second += d * d;
+    }
+    if constexpr (finish == Finish::gate) {
+      const V x = load(to.x + at);
+      v = where(x * to.scale + all(to.shift) > zero(), v);  // as batch norm computes it, to the last bit
+      first += v;
+      second += v * (x - sums.shift);
     }
     store(to.y + at, v);
   };
   RIDE_UNROLL for (int i = 0; i < 4; ++i) {
     V o[4];
     from_points(half[i], o);
-    prefetch_for_writing<tile * lanes>(to.y + i * line + to.next);
+    prefetch<1, tile * lanes>(to.y + i * line + to.next);
+    if constexpr (finish == Finish::gate) prefetch<0, tile * lanes>(to.x + i * line + to.next);
     if (rows == tile && columns == tile) {
       RIDE_UNROLL for (int j = 0; j < 4; ++j) put(o[j], i * line + j * lanes);
     } else if (i < rows) {
       for (int j = 0; j < columns; ++j) put(o[j], i * line + j * lanes);
     }
   }
-  if constexpr (finish == Finish::moments) {
-    sums.sum = sum;
-    sums.squares = squares;
-  }
+  sums.first = first;
+  sums.second = second;
 }
 
 // The lanes put together. Each has a mean of its own, `lane` away from the first one's shift; their squares split into
@@ -117,16 +125,27 @@ RIDE_INLINE Moments moments_of(const LaneSums (&sums)[parts], const V (&mask)[pa
   const float base = sums[0].shift[0], n = static_cast<float>(pixels);
   V lane_sum = zero(), lane_squares = zero(), within = zero();
   for (int part = 0; part < parts; ++part) {
-    const V step = sums[part].sum / n, lane = (sums[part].shift - base + step) * mask[part];
+    const V step = sums[part].first / n, lane = (sums[part].shift - base + step) * mask[part];
     lane_sum += lane;
     lane_squares += lane * lane;
-    within += (sums[part].squares - sums[part].sum * step) * mask[part];
+    within += (sums[part].second - sums[part].first * step) * mask[part];
   }
   float total[4] = {};
   const V parts_of_total[4] = {lane_sum, lane_squares, within, zero()};
   add_sums(parts_of_total, total);
   const double mean = static_cast<double>(total[0]) / static_cast<double>(images);
   return {base + mean, total[2] + static_cast<double>(n) * (total[1] - total[0] * mean)};
+}
+
+// The lanes of both sums together.
+RIDE_INLINE GradientSums gradient_sums_of(const LaneSums (&sums)[parts]) {
+  GradientSums total{};
+  for (int part = 0; part < parts; ++part)
+    for (int lane = 0; lane < width; ++lane) {
+      total.g += sums[part].first[lane];
+      total.gx += sums[part].second[lane];
+    }
+  return total;
 }
 
 // What forward is asked for, without x.
@@ -138,6 +157,7 @@ struct Request {
   int64_t images;
   const Epilogue<T>* epilogue;
   Moments* moments;
+  const Gate<T>* gate;
   T* y;
 };
 
@@ -162,11 +182,17 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
         LaneSums& sum = sums[k - filters.begin][part];
         // Point (1, 1) alone is the output of a constant image: near the mean, and at hand.
         if (finish == Finish::moments && i < parts) sum = {load(m + (6 * 1 + 1) * product_step), zero(), zero()};
-        Target<T> to{r.y + at, nullptr, zero(), mask[part], false, tile * lanes * across / parts};
+        Target<T> to{r.y + at, nullptr, zero(), mask[part], false, tile * lanes * across / parts, nullptr, 1, 0};
         if constexpr (finish == Finish::epilogue) {
           to.residual = r.epilogue->residual ? r.epilogue->residual + at : nullptr;
           to.bias = r.epilogue->bias ? all(r.epilogue->bias[k]) : zero();
           to.relu = r.epilogue->relu;
+        }
+        if constexpr (finish == Finish::gate) {
+          if (i < parts) sum = {all(r.gate->mean[k]), zero(), zero()};
+          to.x = r.gate->x + at;
+          to.scale = r.gate->scale[k];
+          to.shift = r.gate->shift[k];
         }
         store_outputs<finish>(m, to, sum, line, rows < tile ? rows : tile, wide < tile ? wide : tile);
       }
@@ -175,6 +201,8 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
   if constexpr (finish == Finish::moments)
     for (int64_t k = filters.begin; k < filters.end; ++k)
       r.moments[k] = moments_of(sums[k - filters.begin], mask, r.pixels, r.images);
+  if constexpr (finish == Finish::gate)
+    for (int64_t k = filters.begin; k < filters.end; ++k) r.gate->sums[k] = gradient_sums_of(sums[k - filters.begin]);
 }
 
 // Pixels of the tiles that lie inside the image.
@@ -190,16 +218,18 @@ RIDE_INLINE int64_t pixels_of(Plane image, Range tiles) {
 
 template <class T>
 int64_t forward(const T* x, Plane in, const Prologue* prologue, const float* weights, int64_t filters, Range tiles,
-                int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y) {
+                int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, const Gate<T>* gate,
+                T* y) {
   const Input<T> input = input_of(x, in, prologue, scratch);
   float* products = scratch + 7 * row_stride(in);
   float* inputs = products + points * product_step;
   transform_inputs(input, tiles, Layout(in.channels), inputs);
 
   const int64_t pixels = pixels_of(in, tiles);
-  const Request<T> request{{filters, in.height, in.width}, tiles, pixels, images, epilogue, moments, y};
+  const Request<T> request{{filters, in.height, in.width}, tiles, pixels, images, epilogue, moments, gate, y};
   const auto pass = epilogue  ? multiply_and_store<Finish::epilogue, T>
                     : moments ? multiply_and_store<Finish::moments, T>
+                    : gate    ? multiply_and_store<Finish::gate, T>
                               : multiply_and_store<Finish::plain, T>;
   const int64_t blocks = (filters + max_block - 1) / max_block;
   Ahead ahead(x, in, tiles, points * blocks * bundles_of((tiles.end - tiles.begin) * parts));

@@ -29,13 +29,26 @@ struct Prologue {
   int64_t images;
 };
 
+// Where the outputs are the gradient of relu(x scale + shift): only what ReLU lets through is kept, and summed up as
+// batch norm's backward asks. x as the outputs; scale, shift and mean of each of its channels.
+struct GradientSums {
+  double g, gx;  // sum of g and of g (x - mean)
+};
+template <class T>
+struct Gate {
+  const T* x;
+  const float *scale, *shift, *mean;
+  GradientSums* sums;  // one per filter
+};
+
 template <class T>
 struct WinogradPasses {
   // y (filters) = w (*) x (channels), on the given output tiles of one group with `images` images. `weights` as
-  // transform_weights leaves them, `scratch` of forward_scratch() floats. Either an epilogue, or the moments of those
-  // outputs (one per filter), or neither. Returns the number of values that the moments are of.
+  // transform_weights leaves them, `scratch` of forward_scratch() floats. At most one of: an epilogue, the moments of
+  // those outputs (one per filter), a gate. Returns the number of values that the moments are of.
   int64_t (*forward)(const T* x, Plane in, const Prologue* prologue, const float* weights, int64_t filters, Range tiles,
-                     int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, T* y);
+                     int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, const Gate<T>* gate,
+                     T* y);
   // products[p] += sum over the tiles of (transformed dy) (transformed x)^T, (36, filters, channels).
   void (*backward_weight)(const T* x, Plane in, const Prologue* prologue, const T* dy, int64_t filters, Range tiles,
                           float* scratch, float* products);
