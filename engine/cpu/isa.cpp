@@ -39,4 +39,12 @@ Isa isa() {
   return picked;
 }
 
+bool has_bf16_pairs() {
+#if defined(__x86_64__)
+  return has(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 }  // namespace engine::cpu

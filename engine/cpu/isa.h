@@ -13,6 +13,9 @@ Isa isa();
 // This build knows it and the processor has it.
 bool has(Isa isa);
 
+// The processor multiplies pairs of bf16 (AVX512_BF16), and this build has kernels for AVX-512.
+bool has_bf16_pairs();
+
 // A family's kernels, compiled for each instruction set; null where this build doesn't know one.
 template <class Table>
 struct PerIsa {

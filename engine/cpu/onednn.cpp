@@ -1,6 +1,8 @@
 #include "engine/cpu/onednn.h"
 
 #include "engine/core/word_hash.h"
+#include "engine/cpu/isa.h"
+#include "engine/cpu/peak.h"
 
 namespace engine::cpu {
 
@@ -27,13 +29,16 @@ dnnl::memory::data_type onednn_type(DType dtype) {
 
 bool computes_in(DType dtype) {
   if (dtype != DType::bf16) return dtype == DType::f32;
-  // Later instruction sets have the bits of those they include.
-  static const bool multiplies_bf16 = [] {
-    const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-    return (has & wanted) == wanted;
+  static const bool pays = [] {
+    // Later instruction sets have the bits of those they include.
+    const auto includes = [has = static_cast<unsigned>(dnnl::get_effective_cpu_isa())](dnnl::cpu_isa isa) {
+      const auto wanted = static_cast<unsigned>(isa);
+      return (has & wanted) == wanted;
+    };
+    return includes(dnnl::cpu_isa::avx512_core_amx) ||
+           (includes(dnnl::cpu_isa::avx512_core_bf16) && has_bf16_pairs() && bf16_gain() > 1);
   }();
-  return multiplies_bf16;
+  return pays;
 }
 
 dnnl::memory::desc describe(const Shape& shape, const Strides& strides, DType dtype) {

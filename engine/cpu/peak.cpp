@@ -1,4 +1,6 @@
 // How fast these threads multiply and add, and how fast they move memory.
+#include "engine/cpu/peak.h"
+
 #include <chrono>
 
 #include "engine/core/parallel.h"
@@ -48,6 +50,13 @@ double bytes_per_second() {
 profile::Peaks measure() { return {.flops = flops_per_second(), .bytes = bytes_per_second()}; }
 
 }  // namespace
+
+double bf16_gain() {
+  const PeakLoops& loops = peak_loops_per_isa[Isa::avx512];
+  constexpr int64_t rounds = 1 << 11;  // tens of microseconds
+  const double pairs = best_rate(12, 2, [&] { loops.multiply_add_pairs(rounds); });
+  return pairs / best_rate(12, 1, [&] { loops.multiply_add(rounds, 0.75f, 0.25f); });
+}
 
 void fill(PeakKernels& table) { table.measure = measure; }
 

@@ -29,6 +29,23 @@ float multiply_add(int64_t rounds, float scale, float shift) {
   return sum(total);
 }
 
+#if RIDE_VECTOR_WIDTH == 16
+__attribute__((target("avx512bf16"))) float multiply_add_pairs(int64_t rounds) {
+  __m512 x[chains];
+  for (int i = 0; i < chains; ++i) x[i] = (__m512)all(static_cast<float>(i));
+  const __m512bh ones = (__m512bh)_mm512_set1_epi16(0x3f80);
+  for (int64_t round = 0; round < rounds; ++round) {
+    RIDE_UNROLL
+    for (int i = 0; i < chains; ++i) x[i] = _mm512_dpbf16_ps(x[i], ones, ones);
+  }
+  V total = zero();
+  for (int i = 0; i < chains; ++i) total = total + (V)x[i];
+  return sum(total);
+}
+#else
+constexpr float (*multiply_add_pairs)(int64_t) = nullptr;
+#endif
+
 void triad(const float* __restrict a, const float* __restrict b, float s, int64_t n, float* __restrict y) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = a[i] + s * b[i];
@@ -36,6 +53,7 @@ void triad(const float* __restrict a, const float* __restrict b, float s, int64_
 
 }  // namespace
 
-const PeakLoops RIDE_ISA::peak_loops = {TEXT(RIDE_ISA), int64_t{2} * chains* width, multiply_add, triad};
+const PeakLoops RIDE_ISA::peak_loops = {TEXT(RIDE_ISA), int64_t{2} * chains* width, multiply_add, multiply_add_pairs,
+                                        triad};
 
 }  // namespace engine::cpu

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "engine/cpu/peak.h"
 #include "engine/cpu/peak_loops.h"
 #include "engine/kernels/select.h"
 
@@ -19,6 +20,17 @@ TEST_CASE("peak loops: the multiply-adds and the triad compute what they say, on
     loops.triad(a.data(), b.data(), 0.5f, static_cast<int64_t>(a.size()), y.data());
     for (std::size_t i = 0; i < a.size(); ++i) CHECK(y[i] == 1.5f * a[i]);
   });
+}
+
+TEST_CASE("peak loops: pairs of bf16 are multiplied and added, and their gain is measured") {
+  if (!cpu::has_bf16_pairs()) return;
+  const cpu::PeakLoops& loops = cpu::peak_loops_per_isa[cpu::Isa::avx512];
+  // Each of the two products of a lane is 1.
+  const float grown = loops.multiply_add_pairs(3) - loops.multiply_add_pairs(0);
+  CHECK(grown == 3 * static_cast<float>(loops.flops_per_round));
+  const double gain = cpu::bf16_gain();
+  CHECK(gain > 0.1);
+  CHECK(gain < 10);
 }
 
 TEST_CASE("the measured peaks are those of a computer") {
