@@ -89,7 +89,7 @@ RIDE_INLINE V gated(const LaneGate<T>& gate, const T* dy, V x, int64_t i) {
   return load(dy + i);
 }
 
-// f(kind tag) for the gate's kind.
+// f<kind>() with the gate's kind.
 template <class T, class F>
 RIDE_INLINE void with_kind(const LaneGate<T>& gate, F&& f) {
   switch (gate.kind) {

@@ -158,11 +158,11 @@ Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o
         const Epilogue<T> epilogue{o.bias.defined() ? o.bias.data<float>() : nullptr,
                                    residual ? residual + at : nullptr, o.relu};
         const Gate<T> gate = o.gate ? o.gate->of_unit<T>(unit, at) : Gate<T>{};
-        units.counts[unit] = passes.forward(
-            from + group * plan.group_size(channels), plan.plane, prologue ? &*prologue : nullptr,
-            weights.data<float>(), filters, plan.tiles_of(unit), images, scratch.data<float>(),
-            o.bias.defined() || added.defined() ? &epilogue : nullptr,
-            o.moments ? units.moments.data() + unit * filters : nullptr, o.gate ? &gate : nullptr, to + at);
+        const Outputs<T> outputs{to + at, o.bias.defined() || added.defined() ? &epilogue : nullptr,
+                                 o.moments ? units.moments.data() + unit * filters : nullptr, o.gate ? &gate : nullptr};
+        units.counts[unit] =
+            passes.forward(from + group * plan.group_size(channels), plan.plane, prologue ? &*prologue : nullptr,
+                           weights.data<float>(), filters, plan.tiles_of(unit), images, scratch.data<float>(), outputs);
       }
     });
   });

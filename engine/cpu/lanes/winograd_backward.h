@@ -38,8 +38,7 @@ void transform_gradient(const T* dy, Plane in, int64_t tile_row, int64_t first, 
   }
 }
 
-// --- products, the sums over lanes at the end
-// --------------------------------------------------------------------------
+// --- products, the sums over lanes at the end ------------------------------------------------------------------------
 
 // Filters by channels whose products are summed at a time; filters in nearly even blocks, as in forward.
 constexpr int side_k = registers == 32 ? 6 : 3, side_c = 4;
@@ -90,8 +89,7 @@ constexpr Correlate correlate_by[side_k] = {correlate<1>, correlate<2>, correlat
 constexpr Correlate correlate_by[side_k] = {correlate<1>, correlate<2>, correlate<3>};
 #endif
 
-// --- products, without sums over lanes
-// --------------------------------------------------------------------------------
+// --- products, without sums over lanes -------------------------------------------------------------------------------
 
 // A sum over few tiles ends too soon: adding up its lanes costs more than its products. With images and channels
 // exchanged, sixteen of each, a sum over images is one over vectors, and dy's values are factors for a whole vector.
@@ -145,8 +143,7 @@ RIDE_INLINE void add_products_of(int64_t filters, Args... args) {
   add_products<block>(args...);
 }
 
-// --- both together
-// -----------------------------------------------------------------------------------------------------
+// --- both together ---------------------------------------------------------------------------------------------------
 
 // f(first, end) for nearly even blocks of at most `most` filters.
 template <class F>

@@ -115,8 +115,10 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
       for (int j = 0; j < columns; ++j) put(o[j], i * line + j * lanes);
     }
   }
-  sums.first = first;
-  sums.second = second;
+  if constexpr (finish == Finish::moments || finish == Finish::gate) {
+    sums.first = first;
+    sums.second = second;
+  }
 }
 
 // The lanes put together. Each has a mean of its own, `lane` away from the first one's shift; their squares split into
@@ -155,10 +157,7 @@ struct Request {
   Range tiles;
   int64_t pixels;  // of those tiles
   int64_t images;
-  const Epilogue<T>* epilogue;
-  Moments* moments;
-  const Gate<T>* gate;
-  T* y;
+  const Outputs<T>& to;
 };
 
 // One block of filters over all vectors: products, and from them the outputs, before either leaves the cache.
@@ -182,17 +181,17 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
         LaneSums& sum = sums[k - filters.begin][part];
         // Point (1, 1) alone is the output of a constant image: near the mean, and at hand.
         if (finish == Finish::moments && i < parts) sum = {load(m + (6 * 1 + 1) * product_step), zero(), zero()};
-        Target<T> to{r.y + at, nullptr, zero(), mask[part], false, tile * lanes * across / parts, nullptr, 1, 0};
+        Target<T> to{r.to.y + at, nullptr, zero(), mask[part], false, tile * lanes * across / parts, nullptr, 1, 0};
         if constexpr (finish == Finish::epilogue) {
-          to.residual = r.epilogue->residual ? r.epilogue->residual + at : nullptr;
-          to.bias = r.epilogue->bias ? all(r.epilogue->bias[k]) : zero();
-          to.relu = r.epilogue->relu;
+          to.residual = r.to.epilogue->residual ? r.to.epilogue->residual + at : nullptr;
+          to.bias = r.to.epilogue->bias ? all(r.to.epilogue->bias[k]) : zero();
+          to.relu = r.to.epilogue->relu;
         }
         if constexpr (finish == Finish::gate) {
-          if (i < parts) sum = {all(r.gate->mean[k]), zero(), zero()};
-          to.x = r.gate->x + at;
-          to.scale = r.gate->scale[k];
-          to.shift = r.gate->shift[k];
+          if (i < parts) sum = {all(r.to.gate->mean[k]), zero(), zero()};
+          to.x = r.to.gate->x + at;
+          to.scale = r.to.gate->scale[k];
+          to.shift = r.to.gate->shift[k];
         }
         store_outputs<finish>(m, to, sum, line, rows < tile ? rows : tile, wide < tile ? wide : tile);
       }
@@ -200,9 +199,10 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
   }
   if constexpr (finish == Finish::moments)
     for (int64_t k = filters.begin; k < filters.end; ++k)
-      r.moments[k] = moments_of(sums[k - filters.begin], mask, r.pixels, r.images);
+      r.to.moments[k] = moments_of(sums[k - filters.begin], mask, r.pixels, r.images);
   if constexpr (finish == Finish::gate)
-    for (int64_t k = filters.begin; k < filters.end; ++k) r.gate->sums[k] = gradient_sums_of(sums[k - filters.begin]);
+    for (int64_t k = filters.begin; k < filters.end; ++k)
+      r.to.gate->sums[k] = gradient_sums_of(sums[k - filters.begin]);
 }
 
 // Pixels of the tiles that lie inside the image.
@@ -218,19 +218,18 @@ RIDE_INLINE int64_t pixels_of(Plane image, Range tiles) {
 
 template <class T>
 int64_t forward(const T* x, Plane in, const Prologue* prologue, const float* weights, int64_t filters, Range tiles,
-                int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, const Gate<T>* gate,
-                T* y) {
+                int64_t images, float* scratch, const Outputs<T>& outputs) {
   const Input<T> input = input_of(x, in, prologue, scratch);
   float* products = scratch + 7 * row_stride(in);
   float* inputs = products + points * product_step;
   transform_inputs(input, tiles, Layout(in.channels), inputs);
 
   const int64_t pixels = pixels_of(in, tiles);
-  const Request<T> request{{filters, in.height, in.width}, tiles, pixels, images, epilogue, moments, gate, y};
-  const auto pass = epilogue  ? multiply_and_store<Finish::epilogue, T>
-                    : moments ? multiply_and_store<Finish::moments, T>
-                    : gate    ? multiply_and_store<Finish::gate, T>
-                              : multiply_and_store<Finish::plain, T>;
+  const Request<T> request{{filters, in.height, in.width}, tiles, pixels, images, outputs};
+  const auto pass = outputs.epilogue  ? multiply_and_store<Finish::epilogue, T>
+                    : outputs.moments ? multiply_and_store<Finish::moments, T>
+                    : outputs.gate    ? multiply_and_store<Finish::gate, T>
+                                      : multiply_and_store<Finish::plain, T>;
   const int64_t blocks = (filters + max_block - 1) / max_block;
   Ahead ahead(x, in, tiles, points * blocks * bundles_of((tiles.end - tiles.begin) * parts));
   for (int64_t k = 0, block = 1; k < filters; ++block) {

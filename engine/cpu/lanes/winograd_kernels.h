@@ -41,14 +41,22 @@ struct Gate {
   GradientSums* sums;  // one per filter
 };
 
+// Where outputs go, and at most one of what may happen to them on the way.
+template <class T>
+struct Outputs {
+  T* y;
+  const Epilogue<T>* epilogue;
+  Moments* moments;  // one per filter, of the outputs of this call
+  const Gate<T>* gate;
+};
+
 template <class T>
 struct WinogradPasses {
   // y (filters) = w (*) x (channels), on the given output tiles of one group with `images` images. `weights` as
-  // transform_weights leaves them, `scratch` of forward_scratch() floats. At most one of: an epilogue, the moments of
-  // those outputs (one per filter), a gate. Returns the number of values that the moments are of.
+  // transform_weights leaves them, `scratch` of forward_scratch() floats. Returns the number of values that the moments
+  // are of.
   int64_t (*forward)(const T* x, Plane in, const Prologue* prologue, const float* weights, int64_t filters, Range tiles,
-                     int64_t images, float* scratch, const Epilogue<T>* epilogue, Moments* moments, const Gate<T>* gate,
-                     T* y);
+                     int64_t images, float* scratch, const Outputs<T>& outputs);
   // products[p] += sum over the tiles of (transformed dy) (transformed x)^T, (36, filters, channels).
   void (*backward_weight)(const T* x, Plane in, const Prologue* prologue, const T* dy, int64_t filters, Range tiles,
                           float* scratch, float* products);
