@@ -42,7 +42,7 @@ std::vector<double> time_steps(const Options& options, bool profile) {
   const std::function<void()> step = apps::bench::make_step(options);
   const engine::Device device = options.device.open();
   for (int i = 0; i < options.warmup; ++i) step();
-  if (device.type != engine::DeviceType::cpu) engine::profile::set_wait([=] { engine::synchronize(device); });
+  engine::profile::set_clock(engine::clock_of(device));
   engine::profile::enable(profile);
   std::vector<double> seconds;
   for (int i = 0; i < options.steps; ++i) {

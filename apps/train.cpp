@@ -114,7 +114,6 @@ Training::Training(const ride::Recipe& recipe, const Options& options)
       folder_(options.out, {.resume_step = resumed_.empty() ? std::nullopt : std::optional(state_.step)}),
       results_(device_) {
   if (options.graph) graph_.emplace(device_);
-  if (device_ != engine::Device{}) engine::profile::set_wait([device = device_] { engine::synchronize(device); });
   apps::begin_run(folder_, recipe, data_.summary(), device_, {.checkpoint = resumed_, .state = state_});
 }
 

@@ -6,6 +6,9 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <utility>
+
+#include "engine/core/error.h"
 
 namespace engine::profile {
 namespace {
@@ -13,12 +16,30 @@ namespace {
 std::atomic<bool> on{false};
 std::mutex mutex;
 std::map<std::string, Row> collected;
-std::function<void()> wait_for_device;
+std::shared_ptr<Clock> device_clock;
 thread_local Scope* innermost = nullptr;
 
-std::chrono::steady_clock::time_point now() {
-  if (wait_for_device) wait_for_device();
-  return std::chrono::steady_clock::now();
+// A scope that has ended on the host; on the device perhaps not yet.
+struct Interval {
+  std::string name, outer;
+  Clock::Mark from, to;
+};
+std::vector<Interval> unread;
+constexpr std::size_t most_unread = 1 << 14;
+
+Row& row_of(const std::string& name) {
+  Row& row = collected[name];
+  row.name = name;
+  return row;
+}
+
+// With `mutex` held. Throws what the device's work ended with.
+void read_clock() {
+  for (const Interval& i : std::exchange(unread, {})) {
+    const double seconds = device_clock->seconds(i.from, i.to);
+    row_of(i.name).seconds += seconds;
+    if (!i.outer.empty()) row_of(i.outer).seconds -= seconds;
+  }
 }
 
 double per(double amount, double whole) { return whole > 0 ? amount / whole : 0; }
@@ -45,11 +66,16 @@ std::string line(const Row& row, double total_seconds, const TableOptions& optio
 void enable(bool enable) { on = enable; }
 bool enabled() { return on.load(std::memory_order_relaxed); }
 
-void set_wait(std::function<void()> wait) { wait_for_device = std::move(wait); }
+void set_clock(std::shared_ptr<Clock> clock) {
+  std::lock_guard lock(mutex);
+  unread.clear();
+  device_clock = std::move(clock);
+}
 
 void reset() {
   std::lock_guard lock(mutex);
   collected.clear();
+  unread.clear();
 }
 
 void add_work(double flops, double bytes) {
@@ -63,26 +89,38 @@ void Scope::open(std::string_view name, std::string_view suffix) {
   name_.append(name).append(suffix);
   outer_ = innermost;
   innermost = this;
-  start_ = now();
+  if (device_clock)
+    mark_ = device_clock->mark();
+  else
+    start_ = std::chrono::steady_clock::now();
 }
 
 void Scope::close() {
-  const double seconds = std::chrono::duration<double>(now() - start_).count();
+  const auto end = std::chrono::steady_clock::now();
   innermost = outer_;
-  if (outer_) outer_->inner_seconds_ += seconds;
   std::lock_guard lock(mutex);
-  Row& row = collected[name_];
-  row.name = name_;
+  Row& row = row_of(name_);
   row.calls += 1;
-  row.seconds += seconds - inner_seconds_;
   row.flops += flops_;
   row.bytes += bytes_;
+  if (mark_) {
+    try {
+      unread.push_back({name_, outer_ ? outer_->name_ : std::string(), mark_, device_clock->mark()});
+      if (unread.size() >= most_unread) read_clock();
+    } catch (const Error&) {  // of the device's work, whose next caller is told
+    }
+    return;
+  }
+  const double seconds = std::chrono::duration<double>(end - start_).count();
+  row.seconds += seconds - inner_seconds_;
+  if (outer_) outer_->inner_seconds_ += seconds;
 }
 
 std::vector<Row> rows() {
   std::vector<Row> out;
   {
     std::lock_guard lock(mutex);
+    read_clock();
     for (const auto& [name, row] : collected) out.push_back(row);
   }
   std::sort(out.begin(), out.end(), [](const Row& a, const Row& b) { return a.seconds > b.seconds; });

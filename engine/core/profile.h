@@ -2,7 +2,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,9 +22,17 @@ bool enabled();
 void reset();
 std::vector<Row> rows();  // by falling time
 
-// Called where a scope begins and ends: for devices that work behind the caller's back, who then waits for them, so
-// that an op's time is its own. Set before enable().
-void set_wait(std::function<void()> wait);
+// The time of a device that works behind its caller's back. A mark is a point in the device's work, after all that it
+// was given so far; nobody waits for it before the rows are asked for.
+class Clock {
+ public:
+  using Mark = std::shared_ptr<const void>;
+  virtual ~Clock() = default;
+  virtual Mark mark() = 0;
+  virtual double seconds(const Mark& from, const Mark& to) = 0;  // waits until both are passed
+};
+// Whose time counts from now on; null: the caller's. Set before enable().
+void set_clock(std::shared_ptr<Clock> clock);
 
 // What a device reaches at best; zeros: not known.
 struct Peaks {
@@ -63,6 +71,7 @@ class Scope {
   bool open_ = false;
   std::string name_;
   std::chrono::steady_clock::time_point start_;
+  Clock::Mark mark_;  // with a device's clock
   double inner_seconds_ = 0, flops_ = 0, bytes_ = 0;
   Scope* outer_ = nullptr;
 };

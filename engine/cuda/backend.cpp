@@ -1,6 +1,7 @@
 // The CUDA back end as the rest of the engine sees it.
 #include "engine/kernels/backend.h"
 
+#include "engine/cuda/clock.h"
 #include "engine/cuda/memory.h"
 #include "engine/cuda/recording.h"
 #include "engine/cuda/runtime.h"
@@ -43,6 +44,7 @@ Backend open() {
   backend.table = kernel_table();
   backend.memory = &memory();
   backend.describe = describe;
+  backend.clock = event_clock;
   backend.record = record;
   return backend;
 }

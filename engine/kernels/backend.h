@@ -15,6 +15,7 @@ struct Backend {
   DeviceMemory* memory = nullptr;
   int devices = 0;
   std::string (*describe)(int device) = nullptr;  // name, memory, driver and library versions, in one line
+  std::shared_ptr<profile::Clock> (*clock)(int device) = nullptr;
   // Calls `step` once and records what it gives the device to do, which is not done yet.
   std::unique_ptr<Recording> (*record)(int device, const std::function<void()>& step) = nullptr;
 };

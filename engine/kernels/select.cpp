@@ -57,4 +57,8 @@ std::string describe(Device device) {
   return device.type == DeviceType::cpu ? "cpu" : open_cuda().describe(device.index);
 }
 
+std::shared_ptr<profile::Clock> clock_of(Device device) {
+  return device.type == DeviceType::cpu ? nullptr : open_cuda().clock(device.index);
+}
+
 }  // namespace engine

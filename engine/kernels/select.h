@@ -1,8 +1,10 @@
 // The kernel tables of a device. select.cpp is the one file that knows which back ends this build has.
 #pragma once
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "engine/core/profile.h"
 #include "engine/kernels/conv.h"
 #include "engine/kernels/elementwise.h"
 #include "engine/kernels/image.h"
@@ -41,6 +43,9 @@ void synchronize(Device device);
 
 // "NVIDIA H100 80GB HBM3, 79.2 GiB, driver ...": for the record of a run; "cpu" for the CPU.
 std::string describe(Device device);
+
+// What profile::set_clock takes to time the device's work; null for the CPU, whose time is its caller's.
+std::shared_ptr<profile::Clock> clock_of(Device device);
 
 // Throws when this build has no back end for the device.
 const KernelTable& kernels(Device device);

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <thread>
+
+#include "engine/core/error.h"
 
 using namespace engine;
 
@@ -30,6 +33,48 @@ struct Profiling {
 };
 
 }  // namespace
+
+namespace {
+
+// Its time passes by a second with every mark, but can be read only where `done`.
+struct CountingClock : profile::Clock {
+  int marks = 0;
+  bool done = false;
+  Mark mark() override { return std::make_shared<const int>(marks++); }
+  double seconds(const Mark& from, const Mark& to) override {
+    if (!done) fail("clock", "read too early");
+    return *static_cast<const int*>(to.get()) - *static_cast<const int*>(from.get());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a device's clock is marked where scopes begin and end, and read when rows are asked for") {
+  const auto clock = std::make_shared<CountingClock>();
+  profile::set_clock(clock);
+  {
+    Profiling profiling;
+    for (int i = 0; i < 2; ++i) {
+      profile::Scope outer("outer");
+      { profile::Scope inner("inner"); }
+      { profile::Scope inner("inner"); }
+    }
+    CHECK_THROWS_AS(profile::rows(), const Error&);  // what was to be read then is given up
+    { profile::Scope late("late"); }
+    clock->done = true;
+    CHECK(row_of("late").seconds == 1);
+    CHECK(row_of("inner").calls == 4);
+    for (int i = 0; i < 2; ++i) {
+      profile::Scope outer("outer");
+      { profile::Scope inner("inner"); }
+      { profile::Scope inner("inner"); }
+    }
+    CHECK(row_of("inner").seconds == 4);
+    CHECK(row_of("outer").seconds == 6);  // five from mark to mark, without two inside, twice
+    CHECK(row_of("outer").calls == 4);
+  }
+  profile::set_clock(nullptr);
+}
 
 TEST_CASE("nothing is collected while the profiler is off") {
   profile::reset();

@@ -43,9 +43,10 @@ struct Plan {
   int64_t group_size(int64_t channels) const { return channels * plane.height * plane.width * lanes; }
 };
 
-// A quarter of the second-level cache, where x and y pass by too. The products of backward-weight end with sums over
-// lanes, which want long runs of tiles even where these don't fit as well.
-int64_t forward_bytes() { return std::max<int64_t>(cache_bytes() / 4, 256 << 10); }
+// A quarter of the second-level cache, where x and y pass by too; at least a row of 32x32 images with 16 channels, or of
+// 16x16 with 32. The products of backward-weight end with sums over lanes, which want long runs of tiles even where
+// these don't fit as well.
+int64_t forward_bytes() { return std::max<int64_t>(cache_bytes() / 4, 320 << 10); }
 int64_t backward_bytes() { return std::max<int64_t>(cache_bytes() * 45 / 100, 896 << 10); }
 
 Tensor floats(int64_t count) { return Tensor::empty({count}); }
