@@ -297,13 +297,16 @@ void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, c
   });
 }
 
+// In lanes, a dy that nobody but the caller holds becomes dresidual, which is dy with zeros in it: memory that was just
+// read needn't be fetched to be written.
 BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, bool wants_dresidual) {
+  const bool ours = dy_any.is_unshared() && lanes::any_in_lanes(given.x);
   BatchNormSaved saved = given;
   saved.x = dense(given.x);
   if (saved.relu) saved.y = dense(given.y, saved.x.format());
   const Tensor dy = dense(dy_any, saved.x.format());
-  BatchNormGradients out{empty_like(saved.x), empty_like(saved.weight), empty_like(saved.weight),
-                         wants_dresidual ? empty_like(saved.x) : Tensor()};
+  BatchNormGradients out{empty_like(saved.x), empty_like(saved.weight), empty_like(saved.weight), {}};
+  if (wants_dresidual) out.dresidual = ours ? dy : empty_like(saved.x);
   count_norm(dy, (saved.relu ? 6 : 4) + (wants_dresidual ? 2 : 1));
   if (lanes::any_in_lanes(dy)) {
     lanes::norm_backward(saved, dy, out);
