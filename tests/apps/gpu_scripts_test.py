@@ -40,8 +40,9 @@ class Run(Temporary):
             (broken / f"ride-{program}").symlink_to(BUILD / f"apps/ride-{program}")
         (broken / "ride-predict").write_text("#!/bin/sh\necho no such luck; exit 3\n")
         (broken / "ride-predict").chmod(0o755)
+        # At the recipe's rate so short a training is chaotic: roundings alone move its loss by a fifth.
         lines = self.small("--only", "tests", "--build", self.folder / "build", "--recipe", TINY, "--data",
-                           tiny_fashion(), "--set", "data.batch=24", code=1)
+                           tiny_fashion(), "--set", "data.batch=24", "--set", "optim.lr=0.003", code=1)
         head = next(i for i, line in enumerate(lines) if line.split() == ["test", "passed", "failed", "skipped",
                                                                          "seconds"])
         rows = {line[:46].strip(): tuple(map(int, line[46:].split()[:3])) for line in lines[head + 1:head + 13]}

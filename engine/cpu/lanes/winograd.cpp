@@ -24,14 +24,16 @@ struct Plan {
   Plane plane;
   int64_t filters, groups, piece, pieces, tiles_at_once, units_of_group;
 
-  Plan(const Tensor& x, int64_t filters, int64_t transformed, int64_t bytes)
+  // At least so many units, where the tiles suffice.
+  Plan(const Tensor& x, int64_t filters, int64_t transformed, int64_t bytes, int64_t at_least = 1)
       : plane{x.size(1), x.size(2), x.size(3)}, filters(filters), groups(groups_of(x.shape())[0]) {
     const int64_t rows = (plane.height + 3) / 4, columns = (plane.width + 3) / 4;
     const int64_t fitting = std::max<int64_t>(1, bytes / (points * 64 * transformed));
     // As many of these at once as fit, in parts of nearly one size.
     piece = fitting >= columns ? columns : 1;
     pieces = rows * columns / piece;
-    units_of_group = (pieces + fitting / piece - 1) / (fitting / piece);
+    const int64_t wanted = (at_least + groups - 1) / groups;
+    units_of_group = std::max((pieces + fitting / piece - 1) / (fitting / piece), std::min(wanted, pieces));
     tiles_at_once = (pieces + units_of_group - 1) / units_of_group * piece;
   }
   int64_t units() const { return groups * units_of_group; }
@@ -43,8 +45,8 @@ struct Plan {
   int64_t group_size(int64_t channels) const { return channels * plane.height * plane.width * lanes; }
 };
 
-// A quarter of the second-level cache, where x and y pass by too; at least a row of 32x32 images with 16 channels, or of
-// 16x16 with 32. The products of backward-weight end with sums over lanes, which want long runs of tiles even where
+// A quarter of the second-level cache, where x and y pass by too; at least a row of 32x32 images with 16 channels, or
+// of 16x16 with 32. The products of backward-weight end with sums over lanes, which want long runs of tiles even where
 // these don't fit as well.
 int64_t forward_bytes() { return std::max<int64_t>(cache_bytes() / 4, 320 << 10); }
 int64_t backward_bytes() { return std::max<int64_t>(cache_bytes() * 45 / 100, 896 << 10); }
@@ -142,7 +144,9 @@ Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o
   const int64_t channels = x.size(1), filters = weights.numel() / (points * channels);
   const Tensor y = o.onto.defined() ? o.onto : Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
   const Tensor& added = o.onto.defined() ? o.onto : o.residual;
-  const Plan plan(x, filters, channels, forward_bytes());
+  // Sums over units must not depend on the number of threads; where there are none, no thread shall be without work.
+  const bool sums = o.moments || o.gate;
+  const Plan plan(x, filters, channels, forward_bytes(), sums ? 1 : num_threads());
   MomentsOfUnits units(plan);
   if (o.gate) o.gate->sums.resize(static_cast<std::size_t>(plan.units() * filters));
   with_passes(x, [&](const auto& passes, auto type) {
