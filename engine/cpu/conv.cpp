@@ -1,4 +1,4 @@
-// Convolution: oneDNN for f32 (and bf16 where the processor has it), plain loops for f64, f32 for 16-bit types else.
+// Convolution: oneDNN for f32 (and bf16 where that is faster), plain loops for f64, f32 for 16-bit types else.
 #include "engine/cpu/lanes/conv.h"
 #include "engine/core/profile.h"
 #include "engine/cpu/conv_fused.h"

@@ -127,6 +127,7 @@ Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w
 BatchNormGradients backward_norm(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
                                  const BatchNormSaved& saved, const NormalizedInput&) {
   const Tensor dz = backward_input(dy, w, saved.x.shape(), options, {});
+  profile::Scope scope("batch_norm", " backward");
   return kernels(dz).norm.backward(saved, dz, false);
 }
 

@@ -45,6 +45,14 @@ struct Runs {
 
 using LaneSums = std::array<float, images_per_group>;
 
+// Sums of every channel for one part after the other, put together in that order.
+std::vector<TwoSums> sums_of_channels(const std::vector<TwoSums>& of_parts, int64_t channels) {
+  std::vector<TwoSums> sums(static_cast<std::size_t>(channels), TwoSums{});
+  for (std::size_t i = 0; i < of_parts.size(); ++i)
+    for (int k = 0; k < 2; ++k) sums[i % sums.size()][k] += of_parts[i][k];
+  return sums;
+}
+
 // Two sums per channel. f(run, channel, where it starts, sums, sums) gives them per lane in f32; from there on they are
 // added in double and in order.
 template <class F>
@@ -60,10 +68,7 @@ std::vector<TwoSums> reduce(const Runs& runs, F&& f) {
     }
     of_run[run] = total;
   });
-  std::vector<TwoSums> of_channel(static_cast<std::size_t>(runs.channels), TwoSums{});
-  for (std::size_t run = 0; run < of_run.size(); ++run)
-    for (int k = 0; k < 2; ++k) of_channel[run % of_channel.size()][k] += of_run[run][k];
-  return of_channel;
+  return sums_of_channels(of_run, runs.channels);
 }
 
 // f(the kernels for x's type, a null pointer of the type they read)
@@ -175,11 +180,9 @@ void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNor
     const std::vector<Affine> dx = gradients_from(saved, sums, runs.values_per_channel(), out);
     runs.each_backwards([&](int64_t run, int64_t channel, int64_t at) {
       const auto [a, b, c] = dx[channel];
-      if (pdr)  // g, found already
-        kernels.backward_input(px + at, {}, pdr + at, a, b, c, runs.existing(run), runs.pixels, pdx + at);
-      else
-        kernels.backward_input(px + at, gate(channel, at), pdy + at, a, b, c, runs.existing(run), runs.pixels,
-                               pdx + at);
+      // Where dresidual is asked for, it is g, found already.
+      kernels.backward_input(px + at, pdr ? LaneGate<T>{} : gate(channel, at), (pdr ? pdr : pdy) + at, a, b, c,
+                             runs.existing(run), runs.pixels, pdx + at);
     });
   });
 }
@@ -187,7 +190,8 @@ void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNor
 BatchNormGradients norm_backward_onto(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, const Tensor& g) {
   const Runs runs(saved.x);
   const BatchNormGradients out{g, empty_like(saved.weight), empty_like(saved.weight), {}};
-  const std::vector<Affine> dx = gradients_from(saved, sums, runs.values_per_channel(), out);
+  const std::vector<Affine> dx =
+      gradients_from(saved, sums_of_channels(sums, runs.channels), runs.values_per_channel(), out);
   with_functions(saved.x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
     const T* px = elements<T>(saved.x);
     T* pg = elements<T>(g);

@@ -14,9 +14,9 @@ void normalize(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const
 // Fills what `out` has: dx, dweight, dbias, and dresidual where it is defined.
 void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNormGradients& out);
 
-// Over all values of a channel: the sum of g and of g (x - mean), g being what ReLU let through of the gradient.
 using TwoSums = std::array<double, 2>;
-// The rest of norm_backward where these are known; g's memory becomes dx.
+// The rest of norm_backward where the sums of g and of g (x - mean) are known, g being what ReLU let through of the
+// gradient: those of every channel for one part of the batch after the other. g's memory becomes dx.
 BatchNormGradients norm_backward_onto(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, const Tensor& g);
 
 }  // namespace engine::cpu::lanes

@@ -1,6 +1,5 @@
 #include "engine/cpu/lanes/winograd.h"
 
-#include <cmath>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -95,21 +94,12 @@ struct MomentsOfUnits {
 struct GateOfUnits {
   const Tensor &x, &mean;
   const NormalizedInput& input;
-  std::vector<GradientSums> sums = {};
+  std::vector<TwoSums> sums = {};
 
   template <class T>
   Gate<T> of_unit(int64_t unit, int64_t at) {
     return {reinterpret_cast<const T*>(x.raw()) + at, input.scale.data<float>(), input.shift.data<float>(),
-            mean.data<float>(), sums.data() + unit * x.size(1)};
-  }
-  // In the units' order.
-  std::vector<TwoSums> total() const {
-    std::vector<TwoSums> out(static_cast<std::size_t>(x.size(1)), TwoSums{});
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      out[i % out.size()][0] += sums[i].g;
-      out[i % out.size()][1] += sums[i].gx;
-    }
-    return out;
+            mean.data<float>(), sums[unit * x.size(1)].data()};
   }
 };
 
@@ -202,7 +192,7 @@ BatchNormGradients winograd_backward_norm(const Tensor& dy, const Tensor& w, con
   const Tensor g = convolve(dy, transformed(w, true), {.gate = &gate});
   profile::Scope scope("batch_norm", " backward");
   count_norm(g, 3);
-  return norm_backward_onto(saved, gate.total(), g);
+  return norm_backward_onto(saved, gate.sums, g);
 }
 
 // Every thread sums the products of its units; then the threads' sums are added up in order.

@@ -145,13 +145,6 @@ RIDE_INLINE void add_products_of(int64_t filters, Args... args) {
 
 // --- both together ---------------------------------------------------------------------------------------------------
 
-// f(first, end) for nearly even blocks of at most `most` filters.
-template <class F>
-RIDE_INLINE void for_blocks(int64_t filters, int64_t most, F&& f) {
-  const int64_t blocks = (filters + most - 1) / most;
-  for (int64_t block = 0; block < blocks; ++block) f(filters * block / blocks, filters * (block + 1) / blocks);
-}
-
 template <class T>
 void backward_weight(const T* x, Plane in, const Prologue* prologue, const T* dy, int64_t filters, Range tiles,
                      float* scratch, float* products) {
@@ -168,8 +161,8 @@ void backward_weight(const T* x, Plane in, const Prologue* prologue, const T* dy
   });
   // Exchanging costs about as much as the lanes' sums of four filters for each tile.
   const int64_t squares = filters >= 4 * count ? in.channels / side : 0, rest = squares * side;
-  const int64_t steps = points * ((filters + side_k - 1) / side_k) * ((in.channels - rest) / side_c) +
-                        points * ((filters + most_k - 1) / most_k) * squares;
+  const int64_t steps = points * blocks_of(filters, side_k) * ((in.channels - rest) / side_c) +
+                        points * blocks_of(filters, most_k) * squares;
   Ahead ahead[2] = {{x, in, tiles, steps}, {dy, {filters, in.height, in.width}, tiles, steps}};
   for (int p = 0; p < points; ++p) {
     const float *v = inputs + p * x_layout.point, *d = gradients + p * dy_layout.point;

@@ -7,13 +7,8 @@ namespace engine::cpu::lanes::RIDE_ISA {
 
 // --- products over channels ------------------------------------------------------------------------------------------
 
-// Filters are taken in nearly even blocks of at most this many, so that no channel count wastes registers.
 constexpr int max_block = registers == 32 ? 12 : 6;
 constexpr int64_t product_step = max_block * across * width;  // floats of a point's products
-
-RIDE_INLINE int64_t block_begin(int64_t filters, int64_t block) {
-  return filters * block / ((filters + max_block - 1) / max_block);
-}
 
 // out[p][k] = sum_c u[p][c][k] v[p][c] at every point, for a block of filters and a bundle of vectors: as many sums as
 // fit the registers.
@@ -140,14 +135,13 @@ RIDE_INLINE Moments moments_of(const LaneSums (&sums)[parts], const V (&mask)[pa
 }
 
 // The lanes of both sums together.
-RIDE_INLINE GradientSums gradient_sums_of(const LaneSums (&sums)[parts]) {
-  GradientSums total{};
+RIDE_INLINE void sum_lanes(const LaneSums (&sums)[parts], double* two) {
+  two[0] = two[1] = 0;
   for (int part = 0; part < parts; ++part)
     for (int lane = 0; lane < width; ++lane) {
-      total.g += sums[part].first[lane];
-      total.gx += sums[part].second[lane];
+      two[0] += sums[part].first[lane];
+      two[1] += sums[part].second[lane];
     }
-  return total;
 }
 
 // What forward is asked for, without x.
@@ -201,8 +195,7 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
     for (int64_t k = filters.begin; k < filters.end; ++k)
       r.to.moments[k] = moments_of(sums[k - filters.begin], mask, r.pixels, r.images);
   if constexpr (finish == Finish::gate)
-    for (int64_t k = filters.begin; k < filters.end; ++k)
-      r.to.gate->sums[k] = gradient_sums_of(sums[k - filters.begin]);
+    for (int64_t k = filters.begin; k < filters.end; ++k) sum_lanes(sums[k - filters.begin], r.to.gate->sums + 2 * k);
 }
 
 // Pixels of the tiles that lie inside the image.
@@ -230,13 +223,10 @@ int64_t forward(const T* x, Plane in, const Prologue* prologue, const float* wei
                     : outputs.moments ? multiply_and_store<Finish::moments, T>
                     : outputs.gate    ? multiply_and_store<Finish::gate, T>
                                       : multiply_and_store<Finish::plain, T>;
-  const int64_t blocks = (filters + max_block - 1) / max_block;
-  Ahead ahead(x, in, tiles, points * blocks * bundles_of((tiles.end - tiles.begin) * parts));
-  for (int64_t k = 0, block = 1; k < filters; ++block) {
-    const int64_t end = block_begin(filters, block);
-    pass(weights + points * k * in.channels, inputs, in.channels, {k, end}, ahead, products, request);
-    k = end;
-  }
+  Ahead ahead(x, in, tiles, points * blocks_of(filters, max_block) * bundles_of((tiles.end - tiles.begin) * parts));
+  for_blocks(filters, max_block, [&](int64_t first, int64_t end) {
+    pass(weights + points * first * in.channels, inputs, in.channels, {first, end}, ahead, products, request);
+  });
   return pixels * images;
 }
 

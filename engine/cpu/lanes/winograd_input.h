@@ -42,8 +42,15 @@ struct Grid {  // of a plane's output tiles
 // One transformed row of pixels for each of the six points.
 RIDE_INLINE int64_t row_stride(Plane p) { return (Grid(p).columns * tile + 2) * lanes + lanes; }
 
-// --- what the next run of tiles will read
-// -----------------------------------------------------------------------------
+// f(first, end) for nearly even blocks of at most `most` filters, so that no number of them wastes registers.
+RIDE_INLINE int64_t blocks_of(int64_t filters, int64_t most) { return (filters + most - 1) / most; }
+template <class F>
+RIDE_INLINE void for_blocks(int64_t filters, int64_t most, F&& f) {
+  const int64_t blocks = blocks_of(filters, most);
+  for (int64_t block = 0; block < blocks; ++block) f(filters * block / blocks, filters * (block + 1) / blocks);
+}
+
+// --- what the next run of tiles will read ----------------------------------------------------------------------------
 
 // Asked for, a few cache lines at a time, while the products of this run keep the arithmetic busy and the memory idle.
 struct Ahead {

@@ -17,8 +17,8 @@ namespace {
 // As multiply reads them: block by block of filters, point by point, channel by channel. `width` filters at a time.
 void transform_weights(const float* w, int64_t filters, int64_t channels, bool flipped, Range range, float* out) {
   const int64_t filter_step = flipped ? 9 : 9 * channels, channel_step = flipped ? 9 * filters : 9;
-  for (int64_t block = 0; block_begin(filters, block) < filters; ++block) {
-    const int64_t begin = block_begin(filters, block), size = block_begin(filters, block + 1) - begin;
+  for_blocks(filters, max_block, [&](int64_t begin, int64_t end) {
+    const int64_t size = end - begin;
     for (int64_t k = 0; k < size; k += width) {
       const int64_t count = size - k < width ? size - k : width;
       alignas(64) float taps[9][width] = {};
@@ -41,7 +41,7 @@ void transform_weights(const float* w, int64_t filters, int64_t channels, bool f
         }
       }
     }
-  }
+  });
 }
 
 // dw of `width` neighbouring (filter, channel) pairs at a time.

@@ -31,14 +31,11 @@ struct Prologue {
 
 // Where the outputs are the gradient of relu(x scale + shift): only what ReLU lets through is kept, and summed up as
 // batch norm's backward asks. x as the outputs; scale, shift and mean of each of its channels.
-struct GradientSums {
-  double g, gx;  // sum of g and of g (x - mean)
-};
 template <class T>
 struct Gate {
   const T* x;
   const float *scale, *shift, *mean;
-  GradientSums* sums;  // one per filter
+  double* sums;  // of g and of g (x - mean), two for each filter
 };
 
 // Where outputs go, and at most one of what may happen to them on the way.
