@@ -11,6 +11,7 @@
 #include "apps/common/trained_model.h"
 #include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
+#include "engine/core/profile.h"
 #include "engine/io/safetensors.h"
 #include "engine/kernels/select.h"
 #include "ride/losses/from_recipe.h"
@@ -25,7 +26,7 @@ struct Options {
   int64_t experts = 0;
   std::optional<double> threshold;
   int threads = 0;
-  bool json = false, no_routing = false;
+  bool json = false, no_routing = false, profile = false;
 };
 
 void save_logits(const std::string& path, const apps::Evaluation& evaluation) {
@@ -63,6 +64,7 @@ int evaluate(const Options& options) {
   const apps::ExperimentData data = apps::open_data(recipe, options.data);
   const engine::Device device = options.device.open();
   const data::Loader batches = apps::test_loader(recipe, data, 1, device);
+  if (options.profile) engine::profile::set_clock(engine::clock_of(device));
   const apps::TrainedModel trained = apps::load_trained(options.checkpoint, recipe, data.classes(), device);
   const bool routed = trained.assignment && !options.no_routing && options.experts == 0;
   engine::check(!options.threshold || routed, "ride-evaluate",
@@ -74,11 +76,17 @@ int evaluate(const Options& options) {
         apps::evaluate_cascade(*trained.model, *trained.assignment, batches, data.counts,
                                {.cascade = {.variant = ride::variant_named(recipe.route.variant, "route.variant"),
                                             .threshold = options.threshold.value_or(recipe.route.threshold)},
-                                .keep_logits = !options.save_logits.empty()});
+                                .keep_logits = !options.save_logits.empty(),
+                                .profile = options.profile});
   } else {
-    evaluation = apps::evaluate(*trained.model, batches, data.counts,
-                                {.experts = options.experts, .keep_logits = !options.save_logits.empty()});
+    evaluation = apps::evaluate(
+        *trained.model, batches, data.counts,
+        {.experts = options.experts, .keep_logits = !options.save_logits.empty(), .profile = options.profile});
   }
+  if (options.profile)
+    fmt::print(stderr, "{}",
+               engine::profile::table({.peaks = engine::kernels(device).peak.measure(),
+                                       .steps = std::max<int64_t>(evaluation.batches, 1)}));
   if (!options.save_logits.empty()) save_logits(options.save_logits, evaluation);
   const ride::Description description =
       routed ? apps::describe_with_routing(*trained.model, recipe) : apps::describe_model(*trained.model, recipe);
@@ -119,6 +127,8 @@ int main(int argc, char** argv) {
   apps::add_device_options(app, options.device);
   app.add_option("--threads", options.threads, "0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_flag("--json", options.json, "one JSON object");
+  app.add_flag("--profile", options.profile,
+               "to stderr: time, GFLOP/s and GB/s of every op in a batch, beside what this machine reaches at best");
   CLI11_PARSE(app, argc, argv);
   return apps::run_program([&] { return evaluate(options); });
 }

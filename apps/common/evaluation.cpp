@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "engine/core/profile.h"
 #include "engine/kernels/select.h"
 #include "engine/nn/inference_mode.h"
 #include "engine/ops/loss.h"
@@ -27,22 +28,34 @@ ride::ExpertLogits logits_of(ride::ResNetCifar& model, const Tensor& images, int
   return logits;
 }
 
+// What both ways of evaluating take and do with a batch.
+struct RunOptions {
+  engine::Device device;
+  bool keep_logits, profile;
+};
+
 template <class Run>
-Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& counts, bool keep, engine::Device device,
+Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& counts, const RunOptions& options,
                    Run&& run) {
   const engine::InferenceMode inference;
   ride::Meter meter(counts);
   Evaluation out;
   std::vector<Tensor> logits, expert_logits, labels;
   for (const data::Batch& batch : loader.epoch(0)) {
-    engine::synchronize(device);
+    engine::synchronize(options.device);
+    engine::profile::enable(options.profile);
     const auto start = std::chrono::steady_clock::now();
-    const BatchOutput b = run(batch.images);
-    engine::synchronize(device);
+    const BatchOutput b = [&] {
+      const engine::profile::Scope scope("(between ops)");
+      return run(batch.images);
+    }();
+    engine::synchronize(options.device);
     out.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    engine::profile::enable(false);
+    ++out.batches;
     meter.add(b.logits, batch.labels, b.experts_used);
     out.loss += cross_entropy(b.logits, batch.labels, {.reduction = engine::Reduction::sum}).item();
-    if (!keep) continue;
+    if (!options.keep_logits) continue;
     logits.push_back(b.logits.to(engine::Device{}));
     labels.push_back(batch.labels.to(engine::Device{}));
     if (b.expert_logits.defined()) expert_logits.push_back(b.expert_logits.to(engine::Device{}));
@@ -65,7 +78,8 @@ Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const 
   engine::check(experts >= 1 && experts <= model.experts(), "evaluate", "{} experts asked, the model has {}", experts,
                 model.experts());
   model.eval();
-  return run_all(loader, counts, options.keep_logits, model.device(), [&](const Tensor& images) {
+  const RunOptions common{model.device(), options.keep_logits, options.profile};
+  return run_all(loader, counts, common, [&](const Tensor& images) {
     const ride::ExpertLogits logits = logits_of(model, images, experts);
     return BatchOutput{
         .logits = ride::mean_logits(logits),
@@ -79,7 +93,8 @@ Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignme
                             const CascadeEvaluateOptions& options) {
   model.eval();
   const ride::CascadeNetwork network = ride::cascade_network(model);
-  return run_all(loader, counts, options.keep_logits, model.device(), [&](const Tensor& images) {
+  const RunOptions common{model.device(), options.keep_logits, options.profile};
+  return run_all(loader, counts, common, [&](const Tensor& images) {
     const ride::CascadeResult result = ride::cascade(network, assignment, images, options.cascade);
     return BatchOutput{
         .logits = result.logits,

@@ -13,6 +13,7 @@ namespace apps {
 struct EvaluateOptions {
   int64_t experts = 0;       // 0: all
   bool keep_logits = false;  // fill the tensors of Evaluation
+  bool profile = false;      // count the ops of the network (engine/core/profile.h)
 };
 
 struct Evaluation {
@@ -22,6 +23,7 @@ struct Evaluation {
   engine::Tensor expert_logits;  // (experts, N, C): of every expert, also of those a cascade did not call
   engine::Tensor labels;         // (N)
   double seconds = 0;            // that the network took
+  int64_t batches = 0;
 };
 
 // Puts the model into eval mode. The loader gives its batches on the model's device.
@@ -32,6 +34,7 @@ Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const 
 struct CascadeEvaluateOptions {
   ride::CascadeOptions cascade = {};
   bool keep_logits = false;  // runs all experts on every image a second time, for expert_logits alone
+  bool profile = false;
 };
 Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignment& assignment,
                             const data::Loader& loader, const std::vector<int64_t>& counts,

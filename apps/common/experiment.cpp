@@ -119,7 +119,7 @@ data::Transform test_transform(const ride::Recipe& recipe) {
 
 data::Loader test_loader(const ride::Recipe& recipe, const ExperimentData& data, int threads, engine::Device device) {
   return data::Loader(data.test, std::make_shared<data::SequentialSampler>(data.test->size()), test_transform(recipe),
-                      {.batch_size = 250, .threads = threads, .device = device});
+                      {.batch_size = 256, .threads = threads, .device = device});
 }
 
 engine::LrSchedule schedule_of(const ride::Recipe& recipe) {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "engine/cpu/dense.h"
-#include "engine/cpu/lanes/select.h"
+#include "engine/cpu/lanes/layout.h"
 #include "engine/cpu/strided.h"
 #include "engine/cpu/table.h"
 #include "engine/kernels/count_work.h"

@@ -1,4 +1,6 @@
 // Matrix product: oneDNN for f32 (and bf16 where the processor has it), plain loops for f64, f32 for 16-bit types else.
+#include <array>
+
 #include "engine/core/parallel.h"
 #include "engine/cpu/dense.h"
 #include "engine/cpu/onednn.h"
@@ -20,31 +22,60 @@ Tensor as_matrix(const Tensor& x) {
   Strides s = x.strides();
   const int64_t rows = x.size(1), columns = x.size(2);
   if (rows == 1) s[1] = columns * std::max<int64_t>(s[2], 1);  // strides of single rows and columns mean nothing
-  if (columns == 1) s[2] = s[1] == 1 ? rows : 1;
+  if (columns == 1) s[2] = 1;
   if (x.size(0) == 1) s[0] = rows * columns;
   const bool row_major = s[2] == 1 && s[1] >= columns, transposed = s[1] == 1 && s[2] >= rows;
   if ((row_major || transposed) && s[0] >= rows * columns) return x.as_strided(x.shape(), s);
   return dense(x, MemoryFormat::contiguous);
 }
 
+// What oneDNN is told of a matrix, or of a batch of them.
+struct Operand {
+  Shape shape;
+  Strides strides;
+  DType dtype;
+
+  explicit Operand(const Tensor& x) : shape(x.shape()), strides(x.strides()), dtype(x.dtype()) {}
+  // A batch of one as a matrix; its number of rows is said at each call where `any_rows`.
+  Operand(const Tensor& x, bool any_rows)
+      : shape{any_rows ? DNNL_RUNTIME_DIM_VAL : x.size(1), x.size(2)},
+        strides{x.strides()[1], x.strides()[2]},
+        dtype(x.dtype()) {}
+
+  memory::desc desc() const { return describe(shape, strides, dtype); }
+};
+
+// Making oneDNN's primitive for a product with few weights takes longer, 0.3 ms, than the product, and where a cascade
+// lets samples stop, batches of every size come by: one primitive serves any number of rows.
+bool serves_any_rows(const Tensor& a, const Tensor& b, const Tensor& y) {
+  constexpr int64_t few = 1 << 16;
+  const auto fits = [](const Tensor& x) { return x.dtype() == DType::f32 && x.strides()[2] == 1; };
+  return a.size(0) == 1 && b.numel() <= few && b.dtype() == DType::f32 && fits(a) && fits(y);
+}
+
 void matmul_onednn(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y) {
   static thread_local PrimitiveCache<dnnl::primitive> cache(256);
+  const bool any_rows = serves_any_rows(a, b, y);
+  const std::array<Operand, 3> operands = any_rows ? std::array{Operand(a, true), Operand(b, false), Operand(y, true)}
+                                                   : std::array{Operand(a), Operand(b), Operand(y)};
   PrimitiveKey key{bias.defined(), num_threads()};
-  for (const Tensor* t : {&a, &b, &y}) {
-    append(key, t->shape());
-    append(key, t->strides());
-    key.push_back(static_cast<int64_t>(t->dtype()));
+  for (const Operand& o : operands) {
+    append(key, o.shape);
+    append(key, o.strides);
+    key.push_back(static_cast<int64_t>(o.dtype));
   }
-  const memory::desc bias_desc = bias.defined()
-                                     ? memory::desc({1, 1, y.size(2)}, memory::data_type::f32, memory::format_tag::abc)
-                                     : memory::desc();
+  memory::desc bias_desc;
+  if (bias.defined()) {
+    const Shape row = any_rows ? Shape{1, y.size(2)} : Shape{1, 1, y.size(2)};
+    bias_desc = describe(row, contiguous_strides(row));
+  }
   const auto primitive = cache.get(key, [&] {
-    return dnnl::matmul(
-        dnnl::matmul::primitive_desc(onednn_engine(), describe(a), describe(b), bias_desc, describe(y)));
+    return dnnl::matmul(dnnl::matmul::primitive_desc(onednn_engine(), operands[0].desc(), operands[1].desc(), bias_desc,
+                                                     operands[2].desc()));
   });
-  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(describe(a), a)},
-                                            {DNNL_ARG_WEIGHTS, wrap(describe(b), b)},
-                                            {DNNL_ARG_DST, wrap(describe(y), y)}};
+  const auto argument = [&](const Tensor& x) { return wrap((any_rows ? Operand(x, false) : Operand(x)).desc(), x); };
+  std::unordered_map<int, memory> arguments{
+      {DNNL_ARG_SRC, argument(a)}, {DNNL_ARG_WEIGHTS, argument(b)}, {DNNL_ARG_DST, argument(y)}};
   if (bias.defined()) arguments.emplace(DNNL_ARG_BIAS, wrap(bias_desc, bias));
   primitive->execute(onednn_stream(), arguments);
 }

@@ -67,26 +67,36 @@ void argmax(const Tensor& x, int axis, const Tensor& index) {
   });
 }
 
+// Positions of the first k elements in order. What is compared are keys with the positions behind them, so that equal
+// elements keep their order and a partial sort is stable too; one number holds both where they fit.
 void sort(const Tensor& x, bool descending, const Tensor& index) {
   const int64_t n = x.size(-1), k = index.size(-1), rows = n ? x.numel() / n : 0;
   int64_t* out = index.data<int64_t>();
   dispatch_all(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
+    using Key = SortKey<C>;
+    using Entry = std::conditional_t<sizeof(Key) == 4, uint64_t, std::pair<Key, int64_t>>;
     const T* px = x.data<T>();
+    check(sizeof(Key) == 8 || n <= std::numeric_limits<uint32_t>::max(), "sort", "an axis of {} is too long", n);
     parallel_for(rows, std::max<int64_t>(1, 4096 / std::max<int64_t>(n, 1)), [&](int64_t r, int64_t end) {
-      std::vector<int64_t> order(static_cast<std::size_t>(n));
+      std::vector<Entry> entries(static_cast<std::size_t>(n));
       for (; r < end; ++r) {
         const T* row = px + r * n;
-        std::iota(order.begin(), order.end(), 0);
-        // Equal elements keep their order by their position, so a partial sort is stable too.
-        std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int64_t a, int64_t b) {
-          const C va = static_cast<C>(row[a]), vb = static_cast<C>(row[b]);
-          if (descending ? greater(va, vb) : greater(vb, va)) return true;
-          if (descending ? greater(vb, va) : greater(va, vb)) return false;
-          return a < b;
-        });
-        std::copy_n(order.begin(), k, out + r * k);
+        for (int64_t i = 0; i < n; ++i) {
+          const Key key = sort_key(static_cast<C>(row[i]), descending);
+          if constexpr (sizeof(Key) == 4)
+            entries[static_cast<std::size_t>(i)] = uint64_t{key} << 32 | static_cast<uint32_t>(i);
+          else
+            entries[static_cast<std::size_t>(i)] = {key, i};
+        }
+        std::partial_sort(entries.begin(), entries.begin() + k, entries.end());
+        for (int64_t i = 0; i < k; ++i) {
+          if constexpr (sizeof(Key) == 4)
+            out[r * k + i] = static_cast<uint32_t>(entries[static_cast<std::size_t>(i)]);
+          else
+            out[r * k + i] = entries[static_cast<std::size_t>(i)].second;
+        }
       }
     });
   });

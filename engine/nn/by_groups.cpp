@@ -8,6 +8,8 @@
 #include "engine/core/profile.h"
 #include "engine/nn/forward_observer.h"
 #include "engine/nn/inference_mode.h"
+#include "engine/ops/index.h"
+#include "engine/ops/shape_ops.h"
 
 namespace engine {
 namespace {
@@ -31,29 +33,41 @@ InferenceMode* undisturbed_inference(const Tensor& x) {
   return apart ? InferenceMode::current() : nullptr;
 }
 
-// How x may be cut: into groups of batch_lanes, or images of channels_last.
-struct Cut {
-  bool lanes;
-  int64_t pieces, images_of_piece, pieces_at_once;
-  int64_t shared_out;  // pieces that the threads take alone, equally many; the rest is for all of them together
+// The images that f is asked about: all of x, or `rows` of it.
+struct Images {
+  Tensor x, rows;  // rows undefined: all
 
-  explicit Cut(const Tensor& x) : lanes(x.format() == MemoryFormat::batch_lanes) {
-    // More images at a time share the weights that are read for them, but not in the second-level cache.
-    images_of_piece = lanes ? images_per_group : 1;
-    pieces_at_once = lanes ? 1 : 4;
-    pieces = x.rank() == 4 && (lanes || x.format() == MemoryFormat::channels_last)
-                 ? (x.size(0) + images_of_piece - 1) / images_of_piece
-                 : 1;
-    shared_out = pieces / num_threads() * num_threads();
+  int64_t count() const { return rows.defined() ? rows.numel() : x.size(0); }
+  // [first, end), first a multiple of sixteen in batch_lanes and end one too or the number of images.
+  Tensor range(int64_t first, int64_t end) const {
+    if (rows.defined()) return index_select(x, 0, slice(rows, {.axis = 0, .start = first, .end = end}));
+    if (x.format() == MemoryFormat::batch_lanes)
+      return x.group_range(first / images_per_group, (end + images_per_group - 1) / images_per_group);
+    return x.as_strided(x.shape().replaced(0, end - first), x.strides(), first * x.strides()[0]);
   }
-  // One thread gains from groups that stay in its caches; images of channels_last gain it nothing.
-  bool pays() const { return pieces > 1 && shared_out > 0 && (lanes || num_threads() > 1); }
 };
 
-Tensor images_of(const Tensor& x, const Cut& cut, int64_t begin, int64_t end) {
-  if (cut.lanes) return x.group_range(begin, end);
-  return x.as_strided(x.shape().replaced(0, end - begin), x.strides(), begin * x.strides()[0]);
-}
+// Who takes how many images of a batch: [0, shared_out) single threads, equally many each; [shared_out, together) all
+// of them at once; and so what remains, too little for a group of batch_lanes, but in channels_last.
+struct Cut {
+  int64_t unit;  // images that cannot be taken apart
+  int64_t
+      at_once;  // images that a thread takes at once: in channels_last several, which share the weights read for them
+  int64_t shared_out, together;
+  bool pays;
+
+  Cut(const Tensor& x, int64_t images) {
+    const bool lanes = x.format() == MemoryFormat::batch_lanes;
+    unit = lanes ? images_per_group : 1;
+    at_once = lanes ? images_per_group : 4;
+    const int64_t left_over = images % unit, threads = num_threads();
+    together = left_over <= unit / 2 ? images - left_over : images;
+    shared_out = std::min((together + unit - 1) / unit / threads * threads * unit, together);
+    // One thread gains from groups that stay in its caches; images of channels_last gain it nothing.
+    const bool possible = images > 0 && x.rank() == 4 && (lanes || x.format() == MemoryFormat::channels_last);
+    pays = possible && (lanes || (shared_out > 0 && threads > 1));
+  }
+};
 
 // `part` is the result for the images from `first` on; y, for all images, is dense in the same format.
 void put(const Tensor& part, int64_t first, const Tensor& y) {
@@ -64,37 +78,53 @@ void put(const Tensor& part, int64_t first, const Tensor& y) {
   std::memcpy(y.raw() + first * image, part.raw(), static_cast<std::size_t>(bytes));
 }
 
-}  // namespace
-
-Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f) {
-  InferenceMode* inference = undisturbed_inference(x);
-  const Cut cut(x);
-  if (!inference || !cut.pays()) return f(x);
+Tensor run(const Images& images, const std::function<Tensor(const Tensor&)>& f) {
+  InferenceMode* inference = undisturbed_inference(images.x);
+  const int64_t count = images.count();
+  const Cut cut(images.x, count);
+  if (!inference || !cut.pays) return f(images.rows.defined() ? images.range(0, count) : images.x);
 
   const Modes modes{*inference};
   Tensor y;
   std::mutex first;  // to finish makes y
-  const auto run = [&](int64_t begin, int64_t end) {
-    const Tensor part = f(images_of(x, cut, begin, end));
+  const auto collect = [&](const Tensor& part, int64_t begin) {
+    if (part.size(0) == count) {
+      y = part;
+      return;
+    }
     {
       const std::lock_guard lock(first);
-      if (!y.defined()) y = Tensor::empty(part.shape().replaced(0, x.size(0)), part.options());
+      if (!y.defined()) y = Tensor::empty(part.shape().replaced(0, count), part.options());
     }
-    put(part, begin * cut.images_of_piece, y);
+    put(part, begin, y);
   };
-  parallel_for(cut.shared_out, 1, [&](int64_t begin, int64_t end) {
+  parallel_for((cut.shared_out + cut.unit - 1) / cut.unit, 1, [&](int64_t unit, int64_t end_unit) {
     modes.in_force([&] {
-      for (; begin < end; begin += cut.pieces_at_once) run(begin, std::min(begin + cut.pieces_at_once, end));
+      const int64_t end = std::min(end_unit * cut.unit, cut.shared_out);
+      for (int64_t begin = unit * cut.unit; begin < end; begin += cut.at_once)
+        collect(f(images.range(begin, std::min(begin + cut.at_once, end))), begin);
     });
   });
-  if (cut.shared_out < cut.pieces) run(cut.shared_out, cut.pieces);
+  if (cut.shared_out < cut.together) collect(f(images.range(cut.shared_out, cut.together)), cut.shared_out);
+  if (cut.together < count) {
+    const Tensor part = by_groups(contiguous(images.range(cut.together, count), MemoryFormat::channels_last), f);
+    collect(part.rank() == 4 ? contiguous(part, images.x.format()) : part, cut.together);
+  }
   return y;
+}
+
+}  // namespace
+
+Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f) { return run({x, {}}, f); }
+
+Tensor by_groups(const Tensor& x, const Tensor& rows, const std::function<Tensor(const Tensor&)>& f) {
+  return run({x, rows}, f);
 }
 
 void for_branches(int64_t n, const Tensor& x, const std::function<void(int64_t)>& f) {
   const int64_t threads = num_threads();
   InferenceMode* inference = undisturbed_inference(x);
-  const bool few = inference && threads > 1 && x.format() == MemoryFormat::channels_last && !Cut(x).pays();
+  const bool few = inference && threads > 1 && x.format() == MemoryFormat::channels_last && !Cut(x, x.size(0)).pays;
   const int64_t at_once = few ? n / threads * threads : 0;
   if (at_once > 0) {
     const Modes modes{*inference};

@@ -1,6 +1,7 @@
 #include "ride/models/resnet_cifar.h"
 
 #include "engine/autograd/autocast.h"
+#include "engine/core/parallel.h"
 #include "engine/nn/by_groups.h"
 #include "engine/nn/conv_bn.h"
 #include "engine/nn/inference_mode.h"
@@ -48,12 +49,11 @@ const ResNetCifarOptions& checked(const ResNetCifarOptions& options) {
 }
 
 // batch_lanes pays where enough lanes are filled and a group of sixteen images is not much larger than a core's cache.
-// At inference it competes with convolutions that have channels in the vectors: those are some 10 % slower and waste
-// nothing.
+// At inference it competes with convolutions that have channels in the vectors: those are slower, but any number of
+// images occupies all threads.
 bool fills_lanes(int64_t images) {
   if (!engine::InferenceMode::current()) return images >= engine::images_per_group / 2;
-  const int64_t groups = (images + engine::images_per_group - 1) / engine::images_per_group;
-  return groups >= 2 && images * 10 >= groups * engine::images_per_group * 9;
+  return images * 10 >= engine::num_threads() * engine::images_per_group * 9;
 }
 
 engine::MemoryFormat best_format(const Tensor& x) {
@@ -129,11 +129,20 @@ Tensor ResNetCifar::shared(const Tensor& x) {
       in_format(x), [&](const Tensor& images) { return layer1_(conv_bn(conv1_, bn1_, images, {.relu = true})); });
 }
 
+Tensor ResNetCifar::own_stages(int64_t expert, const Tensor& h) {
+  return engine::global_avg_pool2d((*layer3_[expert])((*layer2_[expert])(h)));
+}
+
 Tensor ResNetCifar::features(int64_t expert, const Tensor& h) {
   check_expert(expert);
-  return engine::full_precision(engine::by_groups(in_format(h), [&](const Tensor& images) {
-    return engine::global_avg_pool2d((*layer3_[expert])((*layer2_[expert])(images)));
-  }));
+  return engine::full_precision(
+      engine::by_groups(in_format(h), [&](const Tensor& images) { return own_stages(expert, images); }));
+}
+
+Tensor ResNetCifar::features(int64_t expert, const Tensor& h, const Tensor& rows) {
+  check_expert(expert);
+  return engine::full_precision(
+      engine::by_groups(in_format(h), rows, [&](const Tensor& images) { return own_stages(expert, images); }));
 }
 
 // In f32 whatever the precision: it costs a thousandth of the rest, and 30 times a cosine has few digits left in bf16.

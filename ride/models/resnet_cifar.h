@@ -26,8 +26,8 @@ struct ResNetCifarOptions {
   double scale = 30;  // s of the cosine classifier; the linear one has none
   int64_t in_channels = 3;
   // Memory format the network runs in; images are converted once, at the input. None: batch_lanes for batches of small
-  // f32 or bf16 images on the CPU; channels_last under InferenceMode where they would leave many lanes empty; otherwise
-  // the images' own.
+  // f32 or bf16 images on the CPU; channels_last under InferenceMode where they don't give every thread a group;
+  // otherwise the images' own.
   std::optional<engine::MemoryFormat> format = {};
 };
 
@@ -66,6 +66,8 @@ class ResNetCifar : public engine::Module {
   engine::Tensor shared(const engine::Tensor& x);
   // Expert e's pooled feature of a trunk output h: (N, feature_dimension). f32 under Autocast too, as the logits are.
   engine::Tensor features(int64_t expert, const engine::Tensor& h);
+  // Of h's samples `rows` (M) i64 alone: (M, feature_dimension).
+  engine::Tensor features(int64_t expert, const engine::Tensor& h, const engine::Tensor& rows);
   // Expert e's logits (N, classes) from its feature.
   engine::Tensor classify(int64_t expert, const engine::Tensor& feature);
   // All of it, every expert on every sample.
@@ -78,6 +80,7 @@ class ResNetCifar : public engine::Module {
  private:
   void check_expert(int64_t expert) const;
   engine::Tensor in_format(const engine::Tensor& x) const;
+  engine::Tensor own_stages(int64_t expert, const engine::Tensor& h);
 
   ResNetCifarOptions options_;
   engine::Conv2d& conv1_;

@@ -51,8 +51,8 @@ CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& ass
   Tensor rows = Tensor::arange(images.size(0)).to(images.device());  // of the batch that are still under way
   Stopped stopped;
 
-  Tensor shared = network.shared(images);
-  Tensor features = network.features(0, shared);
+  const Tensor shared = network.shared(images);
+  Tensor features = network.features(0, shared, {});
   Tensor own = network.classify(0, features);
   Tensor sum = own;  // over the experts so far
   for (int64_t next = 1;; ++next) {
@@ -68,11 +68,10 @@ CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& ass
       stopped.add(engine::index_select(mean, 0, stop), engine::index_select(rows, 0, stop), next);
       if (on == 0) return stopped.in_batch_order();
       const Tensor go_on = engine::slice(order, {.axis = 0, .start = 0, .end = on});
-      shared = engine::index_select(shared, 0, go_on);
       sum = engine::index_select(sum, 0, go_on);
       rows = engine::index_select(rows, 0, go_on);
     }
-    features = network.features(next, shared);
+    features = network.features(next, shared, rows.numel() < images.size(0) ? rows : Tensor());
     own = network.classify(next, features);
     sum = sum + own;
   }

@@ -11,17 +11,22 @@ namespace ride {
 
 // A multi-expert network as the cascade sees it. Rows stay samples everywhere.
 struct CascadeNetwork {
-  std::function<engine::Tensor(const engine::Tensor& images)> shared;                      // (N, ...) -> (N, ...)
-  std::function<engine::Tensor(int64_t expert, const engine::Tensor& shared)> features;    // (M, ...) -> (M, d)
+  std::function<engine::Tensor(const engine::Tensor& images)> shared;  // (N, ...) -> (N, ...)
+  // Of the samples `rows` (M) of `shared`, of all of them where it is undefined: (N, ...) -> (M, d)
+  std::function<engine::Tensor(int64_t expert, const engine::Tensor& shared, const engine::Tensor& rows)> features;
   std::function<engine::Tensor(int64_t expert, const engine::Tensor& features)> classify;  // (M, d) -> (M, C)
 };
 
 // For a network with these three as members. It is referred to, not copied, and must be in eval mode.
 template <class Network>
 CascadeNetwork cascade_network(Network& network) {
-  return {.shared = [&network](const engine::Tensor& images) { return network.shared(images); },
-          .features = [&network](int64_t expert, const engine::Tensor& h) { return network.features(expert, h); },
-          .classify = [&network](int64_t expert, const engine::Tensor& f) { return network.classify(expert, f); }};
+  using engine::Tensor;
+  return {.shared = [&network](const Tensor& images) { return network.shared(images); },
+          .features =
+              [&network](int64_t expert, const Tensor& h, const Tensor& rows) {
+                return rows.defined() ? network.features(expert, h, rows) : network.features(expert, h);
+              },
+          .classify = [&network](int64_t expert, const Tensor& f) { return network.classify(expert, f); }};
 }
 
 struct CascadeOptions {
@@ -36,7 +41,7 @@ struct CascadeResult {
   engine::Tensor experts_used;  // (N) i64, from 1 to n
 };
 
-// Runs the first expert on all images and every further one on the samples that go on, compacted into a smaller batch.
+// Runs the first expert on all images and every further one on the samples that go on, as a smaller batch.
 // Records nothing for backward. All is decided and moved on the device of the images; the host waits once an expert,
 // for the number of samples that go on: the size of the next batch.
 CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& assignment, const engine::Tensor& images,

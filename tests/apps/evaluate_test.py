@@ -120,6 +120,16 @@ class Route(Temporary):
         self.assertLess(one["macs"], both["macs"])
         self.assertTrue(one["macs"] <= some["macs"] <= both["macs"])
 
+    def test_profile(self):
+        said = run("evaluate", *model_arguments(checkpoint(routed())), *THREADS, "--threshold", 0, "--profile", "--json")
+        ops = {row[:36].strip(): row[36:].split() for row in said.stderr.splitlines()}
+        for op in ("conv2d_fused", "topk", "partition"):
+            self.assertGreater(float(ops[op][0]), 0)
+        batches = -(-TEST_IMAGES // 256)
+        self.assertEqual(float(ops["partition"][2]) * batches, batches)  # one decision between two experts
+        self.assertIn("measured peaks", said.stderr)
+        self.assertEqual(json.loads(said.stdout)["experts_used"], 2)
+
     def test_predict_uses_the_cascade(self):
         image = next((tiny_fashion() / "test/bag").iterdir())
         for threshold, used in ((1, 1), (0, 2)):

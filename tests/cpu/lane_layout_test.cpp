@@ -82,6 +82,39 @@ TEST_CASE("batch_lanes: layout kernels of every instruction set") {
   });
 }
 
+TEST_CASE("batch_lanes: every instruction set's choice of images, bit for bit") {
+  constexpr int64_t n = 7, groups = 16;
+  const auto check_select = [&]<class T>(const cpu::LayoutFunctions<T>& kernels, int count, int from) {
+    const Tensor tx = normal({groups * n * 16}, 1), ty = Tensor::full({(n + 2) * 16}, 0);  // aligned memory
+    T *x = reinterpret_cast<T*>(tx.raw()), *y = reinterpret_cast<T*>(ty.raw());
+    for (int64_t i = 0; i < groups * n * 16; ++i) x[i] = static_cast<T>(0x3f80 + i);  // all different
+    std::fill_n(y, (n + 2) * 16, T(3));
+    cpu::LaneSources sources;
+    sources.count = from;
+    for (int s = 0; s < from; ++s) {
+      sources.group[s] = (groups - 1 - s) * n * 16;
+      for (int k = 0; k < 16; ++k) sources.lane[s][k] = k < count && k % from == s ? (5 * k + s) % 16 : -1;
+    }
+    kernels.select(x, sources, 1, n, y);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < n + 2; ++i)
+      for (int k = 0; k < 16; ++k) {
+        const int s = k % from;
+        const T chosen = k < count ? x[(groups - 1 - s) * n * 16 + i * 16 + (5 * k + s) % 16] : T(0);
+        wrong += y[i * 16 + k] != (i >= 1 && i < n ? chosen : T(3));
+      }
+    CHECK(wrong == 0);
+  };
+  cpu::layout_kernels_per_isa.for_each([&](const cpu::LayoutKernels& kernels) {
+    CAPTURE(kernels.isa);
+    for (const int count : {1, 8, 9, 16})
+      for (const int from : {1, 2, 3, 16}) {
+        check_select(kernels.f32, count, from);
+        check_select(kernels.bits16, count, from);
+      }
+  });
+}
+
 TEST_CASE("batch_lanes: casts keep the format, conversions have gradients and names") {
   Tensor x = normal({5, 3, 2, 2}, 5);
   x.set_requires_grad();

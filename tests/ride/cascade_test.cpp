@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "engine/ops/index.h"
 #include "engine/ops/matmul.h"
 #include "engine/ops/shape_ops.h"
 #include "ride/models/resnet_cifar.h"
@@ -40,7 +41,8 @@ struct FakeNetwork {
   CascadeNetwork callables() {
     return {.shared = [this](const Tensor& x) { return shared(x); },
             .features =
-                [this](int64_t e, const Tensor& h) {
+                [this](int64_t e, const Tensor& all, const Tensor& rows) {
+                  const Tensor h = rows.defined() ? engine::index_select(all, 0, rows) : all;
                   for (int64_t i = 0; i < h.size(0); ++i)
                     calls[e].push_back(static_cast<int64_t>(h.to<float>()[i * (features + 1)]));
                   return features_of(e, h);

@@ -71,7 +71,15 @@ void from_lanes_plain(const T* x, LanePlaces at, int64_t first, int64_t end, T* 
       y[lane * stride + i] = x[i % at.inner * at.inner_step + i / at.inner * at.outer_step + lane];
 }
 template <class T>
-constexpr LayoutFunctions<T> plain{to_lanes_plain<T>, from_lanes_plain<T>};
+void select_plain(const T* x, const LaneSources& sources, int64_t first, int64_t end, T* y) {
+  std::fill(y + first * images_per_group, y + end * images_per_group, T(0));
+  for (int s = 0; s < sources.count; ++s)
+    for (int k = 0; k < images_per_group; ++k)
+      for (int64_t i = first; sources.lane[s][k] >= 0 && i < end; ++i)
+        y[i * images_per_group + k] = x[sources.group[s] + i * images_per_group + sources.lane[s][k]];
+}
+template <class T>
+constexpr LayoutFunctions<T> plain{to_lanes_plain<T>, from_lanes_plain<T>, select_plain<T>};
 
 // f(functions for elements of this size)
 template <class F>
@@ -82,6 +90,22 @@ void with_functions(DType dtype, F&& f) {
     case 4: return f(layout_kernels().f32);
     default: return f(plain<uint64_t>);
   }
+}
+
+// Where the images index[0], ..., index[count - 1] of a tensor have their lanes; `group` elements make a group of it.
+LaneSources sources_of(const int64_t* index, int64_t count, int64_t group) {
+  LaneSources sources;
+  for (int64_t k = 0; k < count; ++k) {
+    const int64_t begin = index[k] / images_per_group * group;
+    int s = 0;
+    while (s < sources.count && sources.group[s] != begin) ++s;
+    if (s == sources.count) {
+      sources.group[sources.count++] = begin;
+      std::fill_n(sources.lane[s], images_per_group, -1);
+    }
+    sources.lane[s][k] = static_cast<int32_t>(index[k] % images_per_group);
+  }
+  return sources;
 }
 
 }  // namespace
@@ -101,6 +125,20 @@ void copy(const Tensor& x, const Tensor& y) {
   const Run run(x.shape(), target.format());
   with_functions(x.dtype(), [&](const auto& kernels) { from_lanes(kernels, run, x.raw(), target.raw()); });
   if (!target.shares_storage(y)) cpu::copy(target, y);
+}
+
+void select_images(const Tensor& x, const std::vector<int64_t>& index, const Tensor& y) {
+  for (const int64_t image : index)
+    check(image >= 0 && image < x.size(0), "gather", "index {} is out of range for an axis of size {}", image,
+          x.size(0));
+  profile::add_work(0, 2.0 * static_cast<double>(y.numel() * size_of(y.dtype())));
+  const Run run(y.shape(), y.format());
+  with_functions(x.dtype(), [&]<class T>(const LayoutFunctions<T>& kernels) {
+    run.each([&](int64_t image, int count, int64_t group, int64_t first, int64_t end) {
+      const LaneSources sources = sources_of(index.data() + image, count, run.elements * images_per_group);
+      kernels.select(reinterpret_cast<const T*>(x.raw()), sources, first, end, reinterpret_cast<T*>(y.raw()) + group);
+    });
+  });
 }
 
 void clear_padding(const Tensor& y) {

@@ -85,6 +85,32 @@ void from_lanes(const T* group, LanePlaces places, int64_t first, int64_t end, T
   }
 }
 
+RIDE_INLINE U load_bits(const float* p) { return *reinterpret_cast<const U*>(p); }
+RIDE_INLINE U load_bits(const uint16_t* p) { return widen(*reinterpret_cast<const H*>(p)); }
+RIDE_INLINE void store_bits(float* p, U u) { *reinterpret_cast<U*>(p) = u; }
+RIDE_INLINE void store_bits(uint16_t* p, U u) { *reinterpret_cast<H*>(p) = narrow(u); }
+
+template <class T>
+void select(const T* x, const LaneSources& sources, int64_t first, int64_t end, T* y) {
+  for (int64_t i = first; i < end; ++i) {
+    U out[parts] = {};
+    for (int s = 0; s < sources.count; ++s) {
+      const T* from = x + sources.group[s] + i * lanes;
+      U group[parts];
+      RIDE_UNROLL
+      for (int k = 0; k < parts; ++k) group[k] = load_bits(from + k * width);
+      RIDE_UNROLL
+      for (int k = 0; k < parts; ++k) {
+        typedef int32_t Lanes __attribute__((vector_size(width * 4), may_alias, aligned(4)));
+        const I lane = *reinterpret_cast<const Lanes*>(sources.lane[s] + k * width);
+        out[k] = lane < 0 ? out[k] : choose(group, lane & (lanes - 1));
+      }
+    }
+    RIDE_UNROLL
+    for (int k = 0; k < parts; ++k) store_bits(y + i * lanes + k * width, out[k]);
+  }
+}
+
 }  // namespace
 }  // namespace lanes::RIDE_ISA
 
@@ -92,7 +118,7 @@ void from_lanes(const T* group, LanePlaces places, int64_t first, int64_t end, T
 // any of them.
 const LayoutKernels RIDE_ISA::layout_kernels = {
     TEXT(RIDE_ISA),
-    {lanes::RIDE_ISA::to_lanes<float>, lanes::RIDE_ISA::from_lanes<float>},
-    {lanes::RIDE_ISA::to_lanes<uint16_t>, lanes::RIDE_ISA::from_lanes<uint16_t>}};
+    {lanes::RIDE_ISA::to_lanes<float>, lanes::RIDE_ISA::from_lanes<float>, lanes::RIDE_ISA::select<float>},
+    {lanes::RIDE_ISA::to_lanes<uint16_t>, lanes::RIDE_ISA::from_lanes<uint16_t>, lanes::RIDE_ISA::select<uint16_t>}};
 
 }  // namespace engine::cpu

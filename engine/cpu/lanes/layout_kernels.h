@@ -1,5 +1,6 @@
-// Moves images between their own memory and the lanes of batch_lanes, over plain pointers: the transposition behind
-// every conversion into and out of the format. One source (layout_kernels.cpp) is compiled once per instruction set.
+// Moves images between their own memory and the lanes of batch_lanes, the transposition behind every conversion into
+// and out of the format, and from lanes to other lanes; all over plain pointers. One source (layout_kernels.cpp) is
+// compiled once per instruction set.
 #pragma once
 #include <cstdint>
 
@@ -13,6 +14,13 @@ struct LanePlaces {
   int64_t inner, inner_step, outer_step;
 };
 
+// Where the sixteen lanes of a new group come from.
+struct LaneSources {
+  int count = 0;         // of groups that any come from, at most 16
+  int64_t group[16];     // where each begins
+  int32_t lane[16][16];  // [s][k]: the lane of group s that becomes lane k; negative: another group's does, or none
+};
+
 // The images of one group: image k starts at image_stride * k elements; `count` of them, 1 to 16, exist.
 template <class T>
 struct LayoutFunctions {
@@ -22,6 +30,8 @@ struct LayoutFunctions {
   // images[k][i] = group[place(i)][k]
   void (*from_lanes)(const T* group, LanePlaces places, int64_t first, int64_t end, T* images, int64_t image_stride,
                      int count);
+  // y[i][k] = x[sources.group[s] + i][sources.lane[s][k]] for first <= i < end; zero in lanes that come from nowhere.
+  void (*select)(const T* x, const LaneSources& sources, int64_t first, int64_t end, T* y);
 };
 
 struct LayoutKernels {

@@ -114,6 +114,21 @@ RIDE_INLINE void store(bf16* p, V v) { *reinterpret_cast<H*>(p) = to_bf16(v); }
 RIDE_INLINE V loadu(const bf16* p) { return from_bf16(*reinterpret_cast<const UnalignedH*>(p)); }
 RIDE_INLINE void storeu(bf16* p, V v) { *reinterpret_cast<UnalignedH*>(p) = to_bf16(v); }
 
+// Lane j is lane index[j], 0 to 15, of the group whose vectors these are.
+RIDE_INLINE U choose(const U (&group)[parts], I index) {
+#if RIDE_VECTOR_WIDTH == 16
+  return (U)_mm512_maskz_permutexvar_epi32(every, (__m512i)index, (__m512i)group[0]);
+#elif RIDE_VECTOR_WIDTH == 8
+  const U low = (U)_mm256_permutevar8x32_epi32((__m256i)group[0], (__m256i)index);
+  const U high = (U)_mm256_permutevar8x32_epi32((__m256i)group[1], (__m256i)index);
+  return index < width ? low : high;
+#else
+  U y;
+  for (int j = 0; j < width; ++j) y[j] = group[index[j] / width][index[j] % width];
+  return y;
+#endif
+}
+
 // The sum of a vector's lanes.
 RIDE_INLINE float sum(V v) {
   float total = 0;
