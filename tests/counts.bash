@@ -38,12 +38,12 @@ run_one() {
   esac
 }
 
-# run_program NAME PROGRAM: a doctest program; each of its test cases counts. One that says "skipped" in a message and
+# run_program NAME PROGRAM [OPTION...]: a doctest program; each of its test cases counts. One that says "skipped" in a message and
 # returns (its data or its device is not on this machine) is no pass.
 run_program() {
   local name=$1 log="$scratch/${1// /-}.log" status=0 counts cases_passed cases_failed case_name absent
   printf -- '---- %s\n' "$name"
-  timeout -k 10 "$limit" "$2" --no-colors 2>&1 | tee "$log" || status=$?
+  timeout -k 10 "$limit" "${@:2}" --no-colors 2>&1 | tee "$log" || status=$?
   counts=$(sed -En 's/^\[doctest\] test cases: +[0-9]+ \| +([0-9]+) passed \| +([0-9]+) failed.*/\1 \2/p' "$log")
   if [[ -z $counts ]]; then
     fail "$name (exit status $status, no summary)"

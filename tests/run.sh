@@ -52,6 +52,13 @@ for test in json.load(sys.stdin):
     print(test["name"], test["cmd"][0], sep="\t")'
 }
 
+# What kernels are compiled for and this processor has (engine/cpu/isa.h), but for the best of them.
+other_instruction_sets() {
+  grep -qw avx2 /proc/cpuinfo || return
+  echo baseline
+  if grep -qw avx512bw /proc/cpuinfo; then echo avx2; fi
+}
+
 apps/setup.sh || { fail setup; finish; }
 PATH="$venv/bin:$PATH"
 export -f format_check
@@ -73,6 +80,14 @@ run_one resources "$venv/bin/python" tests/cuda/resources.py --build "$build"
 while IFS=$'\t' read -r name program; do
   run_program "$name" "$program" </dev/null
 done < <(test_programs)
+# What ran on kernels of this processor's best instruction set alone, once more on those of the others.
+for isa in $(other_instruction_sets); do
+  export RIDE_CPU_ISA=$isa
+  run_program "cpu, $isa" "$build/tests/cpu/test-cpu" --test-case='Winograd*' </dev/null
+  run_program "nn, $isa" "$build/tests/nn/test-nn" </dev/null
+  run_program "ops, $isa" "$build/tests/ops/test-ops" --test-case='*conv*' </dev/null
+  unset RIDE_CPU_ISA
+done
 run_unittests programs tests/apps </dev/null
 for script in tests/*.sh; do
   [[ $script == tests/run.sh ]] || run_one "$(basename "$script" .sh)" bash "$script" </dev/null

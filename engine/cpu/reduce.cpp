@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <compare>
+#include <limits>
 #include <vector>
 
 #include "engine/cpu/dense.h"
@@ -67,8 +69,33 @@ void argmax(const Tensor& x, int axis, const Tensor& index) {
   });
 }
 
-// Positions of the first k elements in order. What is compared are keys with the positions behind them, so that equal
-// elements keep their order and a partial sort is stable too; one number holds both where they fit.
+// An element as `sort` compares it: its key, then its position, so that equal elements keep their order, in a partial
+// sort too. One number holds both where they fit.
+template <class Key>
+class Entry {
+ public:
+  Entry() = default;
+  Entry(Key key, int64_t position) : key_(key), position_(position) {}
+  int64_t position() const { return position_; }
+  auto operator<=>(const Entry&) const = default;
+
+ private:
+  Key key_;
+  int64_t position_;
+};
+template <>
+class Entry<uint32_t> {
+ public:
+  Entry() = default;
+  Entry(uint32_t key, int64_t position) : both_(uint64_t{key} << 32 | static_cast<uint32_t>(position)) {}
+  int64_t position() const { return static_cast<uint32_t>(both_); }
+  auto operator<=>(const Entry&) const = default;
+
+ private:
+  uint64_t both_;
+};
+
+// Positions of the first k elements in order.
 void sort(const Tensor& x, bool descending, const Tensor& index) {
   const int64_t n = x.size(-1), k = index.size(-1), rows = n ? x.numel() / n : 0;
   int64_t* out = index.data<int64_t>();
@@ -76,27 +103,18 @@ void sort(const Tensor& x, bool descending, const Tensor& index) {
     using T = typename decltype(tag)::type;
     using C = Compute<T>;
     using Key = SortKey<C>;
-    using Entry = std::conditional_t<sizeof(Key) == 4, uint64_t, std::pair<Key, int64_t>>;
     const T* px = x.data<T>();
     check(sizeof(Key) == 8 || n <= std::numeric_limits<uint32_t>::max(), "sort", "an axis of {} is too long", n);
     parallel_for(rows, std::max<int64_t>(1, 4096 / std::max<int64_t>(n, 1)), [&](int64_t r, int64_t end) {
-      std::vector<Entry> entries(static_cast<std::size_t>(n));
+      std::vector<Entry<Key>> entries(static_cast<std::size_t>(n));
       for (; r < end; ++r) {
-        const T* row = px + r * n;
-        for (int64_t i = 0; i < n; ++i) {
-          const Key key = sort_key(static_cast<C>(row[i]), descending);
-          if constexpr (sizeof(Key) == 4)
-            entries[static_cast<std::size_t>(i)] = uint64_t{key} << 32 | static_cast<uint32_t>(i);
-          else
-            entries[static_cast<std::size_t>(i)] = {key, i};
-        }
-        std::partial_sort(entries.begin(), entries.begin() + k, entries.end());
-        for (int64_t i = 0; i < k; ++i) {
-          if constexpr (sizeof(Key) == 4)
-            out[r * k + i] = static_cast<uint32_t>(entries[static_cast<std::size_t>(i)]);
-          else
-            out[r * k + i] = entries[static_cast<std::size_t>(i)].second;
-        }
+        for (int64_t i = 0; i < n; ++i)
+          entries[static_cast<std::size_t>(i)] = {sort_key(static_cast<C>(px[r * n + i]), descending), i};
+        if (k == n)
+          std::sort(entries.begin(), entries.end());
+        else
+          std::partial_sort(entries.begin(), entries.begin() + k, entries.end());
+        for (int64_t i = 0; i < k; ++i) out[r * k + i] = entries[static_cast<std::size_t>(i)].position();
       }
     });
   });

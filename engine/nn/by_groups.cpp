@@ -47,12 +47,11 @@ struct Images {
   }
 };
 
-// Who takes how many images of a batch: [0, shared_out) single threads, equally many each; [shared_out, together) all
-// of them at once; and so what remains, too little for a group of batch_lanes, but in channels_last.
+// Who takes which images of a batch: [0, shared_out) go to single threads, equally many to each, and [shared_out,
+// together) to all threads at once. The rest, at most half a group of batch_lanes, goes through channels_last.
 struct Cut {
-  int64_t unit;  // images that cannot be taken apart
-  int64_t
-      at_once;  // images that a thread takes at once: in channels_last several, which share the weights read for them
+  int64_t unit;     // images that cannot be taken apart
+  int64_t at_once;  // images that a thread takes at once; in channels_last several share the weights read for them
   int64_t shared_out, together;
   bool pays;
 
@@ -78,11 +77,14 @@ void put(const Tensor& part, int64_t first, const Tensor& y) {
   std::memcpy(y.raw() + first * image, part.raw(), static_cast<std::size_t>(bytes));
 }
 
-Tensor run(const Images& images, const std::function<Tensor(const Tensor&)>& f) {
-  InferenceMode* inference = undisturbed_inference(images.x);
+}  // namespace
+
+Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f, const Tensor& rows) {
+  const Images images{x, rows};
+  InferenceMode* inference = undisturbed_inference(x);
   const int64_t count = images.count();
-  const Cut cut(images.x, count);
-  if (!inference || !cut.pays) return f(images.rows.defined() ? images.range(0, count) : images.x);
+  const Cut cut(x, count);
+  if (!inference || !cut.pays) return f(rows.defined() ? images.range(0, count) : x);
 
   const Modes modes{*inference};
   Tensor y;
@@ -108,17 +110,10 @@ Tensor run(const Images& images, const std::function<Tensor(const Tensor&)>& f) 
   if (cut.shared_out < cut.together) collect(f(images.range(cut.shared_out, cut.together)), cut.shared_out);
   if (cut.together < count) {
     const Tensor part = by_groups(contiguous(images.range(cut.together, count), MemoryFormat::channels_last), f);
-    collect(part.rank() == 4 ? contiguous(part, images.x.format()) : part, cut.together);
+    const MemoryFormat format = y.defined() ? y.format() : x.format();
+    collect(part.rank() == 4 ? contiguous(part, format) : part, cut.together);
   }
   return y;
-}
-
-}  // namespace
-
-Tensor by_groups(const Tensor& x, const std::function<Tensor(const Tensor&)>& f) { return run({x, {}}, f); }
-
-Tensor by_groups(const Tensor& x, const Tensor& rows, const std::function<Tensor(const Tensor&)>& f) {
-  return run({x, rows}, f);
 }
 
 void for_branches(int64_t n, const Tensor& x, const std::function<void(int64_t)>& f) {

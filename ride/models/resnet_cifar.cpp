@@ -129,20 +129,12 @@ Tensor ResNetCifar::shared(const Tensor& x) {
       in_format(x), [&](const Tensor& images) { return layer1_(conv_bn(conv1_, bn1_, images, {.relu = true})); });
 }
 
-Tensor ResNetCifar::own_stages(int64_t expert, const Tensor& h) {
-  return engine::global_avg_pool2d((*layer3_[expert])((*layer2_[expert])(h)));
-}
-
-Tensor ResNetCifar::features(int64_t expert, const Tensor& h) {
-  check_expert(expert);
-  return engine::full_precision(
-      engine::by_groups(in_format(h), [&](const Tensor& images) { return own_stages(expert, images); }));
-}
-
 Tensor ResNetCifar::features(int64_t expert, const Tensor& h, const Tensor& rows) {
   check_expert(expert);
-  return engine::full_precision(
-      engine::by_groups(in_format(h), rows, [&](const Tensor& images) { return own_stages(expert, images); }));
+  const auto own_stages = [&](const Tensor& images) {
+    return engine::global_avg_pool2d((*layer3_[expert])((*layer2_[expert])(images)));
+  };
+  return engine::full_precision(engine::by_groups(in_format(h), own_stages, rows));
 }
 
 // In f32 whatever the precision: it costs a thousandth of the rest, and 30 times a cosine has few digits left in bf16.

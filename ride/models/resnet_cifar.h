@@ -65,9 +65,8 @@ class ResNetCifar : public engine::Module {
   // The shared trunk: x (N, in_channels, H, W) -> (N, 16, H, W).
   engine::Tensor shared(const engine::Tensor& x);
   // Expert e's pooled feature of a trunk output h: (N, feature_dimension). f32 under Autocast too, as the logits are.
-  engine::Tensor features(int64_t expert, const engine::Tensor& h);
-  // Of h's samples `rows` (M) i64 alone: (M, feature_dimension).
-  engine::Tensor features(int64_t expert, const engine::Tensor& h, const engine::Tensor& rows);
+  // Where `rows` (M) i64 are given, of these samples alone: (M, feature_dimension).
+  engine::Tensor features(int64_t expert, const engine::Tensor& h, const engine::Tensor& rows = {});
   // Expert e's logits (N, classes) from its feature.
   engine::Tensor classify(int64_t expert, const engine::Tensor& feature);
   // All of it, every expert on every sample.
@@ -80,7 +79,6 @@ class ResNetCifar : public engine::Module {
  private:
   void check_expert(int64_t expert) const;
   engine::Tensor in_format(const engine::Tensor& x) const;
-  engine::Tensor own_stages(int64_t expert, const engine::Tensor& h);
 
   ResNetCifarOptions options_;
   engine::Conv2d& conv1_;

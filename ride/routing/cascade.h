@@ -22,10 +22,8 @@ template <class Network>
 CascadeNetwork cascade_network(Network& network) {
   using engine::Tensor;
   return {.shared = [&network](const Tensor& images) { return network.shared(images); },
-          .features =
-              [&network](int64_t expert, const Tensor& h, const Tensor& rows) {
-                return rows.defined() ? network.features(expert, h, rows) : network.features(expert, h);
-              },
+          .features = [&network](int64_t expert, const Tensor& h,
+                                 const Tensor& rows) { return network.features(expert, h, rows); },
           .classify = [&network](int64_t expert, const Tensor& f) { return network.classify(expert, f); }};
 }
 

@@ -11,6 +11,7 @@
 #include "engine/core/random.h"
 #include "engine/cpu/lanes/direct.h"
 #include "engine/cpu/lanes/direct_passes.h"
+#include "tests/seed.h"
 
 using namespace engine;
 using namespace engine::cpu::lanes;
@@ -188,9 +189,7 @@ void check_all(const DirectProblem& p, Generator& random) {
 }  // namespace
 
 TEST_CASE("direct lanes: any channels, sizes, kernels, strides, paddings, dilations and batches") {
-  const uint64_t seed = 20240;
-  CAPTURE(seed);
-  Generator random(seed);
+  Generator random(test::test_seed(20240));
   for (int i = 0; i < 40; ++i) check_all(random_case(random), random);
 }
 

@@ -1,18 +1,27 @@
-// Winograd convolutions in batch_lanes against the direct f64 sum, over random sizes.
+// Winograd convolutions in batch_lanes over random sizes, against oneDNN and, where that takes milliseconds, the direct
+// sum in f64. The kernels are those of one instruction set: tests/run.sh runs this with each (RIDE_CPU_ISA).
 #include "engine/cpu/lanes/winograd.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "engine/core/parallel.h"
 #include "engine/core/random.h"
+#include "engine/cpu/lanes/conv.h"
 #include "engine/kernels/select.h"
 #include "engine/ops/elementwise.h"
+#include "engine/ops/reduce.h"
 #include "engine/ops/shape_ops.h"
+#include "tests/cpu/lanes.h"
+#include "tests/distance.h"
+#include "tests/seed.h"
 
 using namespace engine;
 using namespace engine::cpu;
+using lanes_test::check_padding;
+using test::relative_distance;
 
 namespace {
 
@@ -27,45 +36,17 @@ Tensor random_tensor(const Shape& shape, Generator& random) {
 Tensor lanes_of(const Tensor& x, DType dtype = DType::f32) {
   return contiguous(cast(x, dtype), MemoryFormat::batch_lanes);
 }
-Tensor in_double(const Tensor& x) { return cast(contiguous(x), DType::f64); }
-
-double largest(const std::vector<double>& values) {
-  double most = 0;
-  for (double v : values) most = std::max(most, std::abs(v));
-  return most;
-}
-
-// The largest difference as a share of the largest value that was wanted.
-double distance(const Tensor& got, const Tensor& wanted) {
-  REQUIRE(got.shape() == wanted.shape());
-  const auto a = got.to<double>(), b = wanted.to<double>();
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
-  return worst / std::max(largest(b), 1e-30);
-}
-
-// Padding lanes of a batch_lanes tensor are zero.
-bool padding_is_zero(const Tensor& x) {
-  const Tensor groups = x.groups();
-  const int64_t rest = x.size(0) % 16, group = groups.numel() / groups.size(0);
-  if (rest == 0) return true;
-  const auto values = groups.to<float>();
-  for (int64_t i = (groups.size(0) - 1) * group; i < groups.numel(); ++i)
-    if (i % 16 >= rest && values[i] != 0) return false;
-  return true;
-}
 
 struct Problem {
   int64_t n, c, k, h, w;
+
+  std::string str() const { return fmt::format("{} images, {} to {} channels, {} x {}", n, c, k, h, w); }
+  bool small() const { return n * c * k * h * w < 2'000'000; }
 };
 
-// Any size within the limits whose direct sum takes milliseconds.
 Problem random_problem(Generator& random) {
   auto upto = [&](uint64_t most) { return static_cast<int64_t>(1 + random.below(most)); };
-  for (;;) {
-    const Problem p{upto(33), upto(100), upto(100), upto(33), upto(33)};
-    if (p.n * p.c * p.k * p.h * p.w < 2'000'000) return p;
-  }
+  return {upto(33), upto(100), upto(100), upto(33), upto(33)};
 }
 
 // Winograd's transforms add and multiply by up to 8, twice: some ten times the rounding error of a direct f32 sum.
@@ -73,37 +54,80 @@ constexpr double f32_tolerance = 3e-5;
 // Each value is rounded to 8 bits: half of 2^-8 on the way in (averaging out) and once more on the way out.
 constexpr double bf16_tolerance = 1.0 / 128;
 
+// The three directions in batch_lanes and what they ought to be, by the channels_last kernels of `type`: oneDNN's for
+// f32, the direct sum for f64.
+struct Directions {
+  Tensor y, dx, dw;
+
+  static Directions in_lanes(const Tensor& x, const Tensor& dy, const Tensor& w) {
+    return {lanes::winograd_forward(x, w), lanes::winograd_backward_input(dy, w),
+            lanes::winograd_backward_weight(dy, x)};
+  }
+  static Directions wanted(const Tensor& lx, const Tensor& ldy, const Tensor& w, DType type) {
+    const ConvKernels& conv = kernels(Device{}).conv;
+    const auto as = [&](const Tensor& t) { return cast(contiguous(t, MemoryFormat::channels_last), type); };
+    const Tensor x = as(lx), dy = as(ldy), weights = cast(w, type);
+    return {conv.forward(x, weights, {}, dy.shape(), same_padding),
+            conv.backward_input(dy, weights, x.shape(), same_padding, {}),
+            conv.backward_weight(dy, x, w.shape(), same_padding, nullptr)};
+  }
+};
+
+void check_close(const Directions& got, const Directions& wanted, DType dtype) {
+  const double tolerance = dtype == DType::f32 ? f32_tolerance : bf16_tolerance;
+  CHECK(relative_distance(got.y, wanted.y) < tolerance);
+  CHECK(relative_distance(got.dx, wanted.dx) < tolerance);
+  CHECK(relative_distance(got.dw, wanted.dw) < f32_tolerance);
+}
+
+// f(1 thread), f(3 threads)
+std::pair<std::vector<Tensor>, std::vector<Tensor>> on_one_and_three(const std::function<std::vector<Tensor>()>& f) {
+  const int before = num_threads();
+  set_num_threads(1);
+  const std::vector<Tensor> one = f();
+  set_num_threads(3);
+  const std::vector<Tensor> three = f();
+  set_num_threads(before);
+  return {one, three};
+}
+
 }  // namespace
 
-TEST_CASE("lanes: Winograd's three directions agree with the direct sum in double") {
-  const uint64_t seed = 20;
-  MESSAGE("seed " << seed);
-  Generator random(seed);
-  const ConvKernels& exact = kernels(Device{}).conv;
-  for (int i = 0; i < 40; ++i) {
-    // The second sums over images with channels in their place.
-    const Problem p = i == 0 ? Problem{1, 1, 1, 1, 1} : i == 1 ? Problem{35, 40, 30, 7, 5} : random_problem(random);
-    const std::string problem = fmt::format("{} images, {} to {} channels, {} x {}", p.n, p.c, p.k, p.h, p.w);
+TEST_CASE("Winograd in lanes: three directions, any size, against oneDNN and the direct sum in f64") {
+  Generator random(test::test_seed(20));
+  // The least there is; one that sums over images with channels in their place; the layers of networks, a whole number
+  // of groups and not.
+  std::vector<Problem> problems = {{1, 1, 1, 1, 1},      {35, 40, 30, 7, 5},  {33, 16, 16, 32, 32},
+                                   {32, 64, 64, 32, 31}, {20, 100, 48, 8, 8}, {17, 24, 24, 16, 16}};
+  for (int i = 0; i < 40; ++i) problems.push_back(random_problem(random));
+  for (const Problem& p : problems) {
+    const std::string problem = p.str();
     CAPTURE(problem);
     const Tensor x = random_tensor({p.n, p.c, p.h, p.w}, random), w = random_tensor({p.k, p.c, 3, 3}, random),
                  dy = random_tensor({p.n, p.k, p.h, p.w}, random);
     for (DType dtype : {DType::f32, DType::bf16}) {
-      const double tolerance = dtype == DType::f32 ? f32_tolerance : bf16_tolerance;
       const Tensor lx = lanes_of(x, dtype), ldy = lanes_of(dy, dtype);
-      const Tensor x64 = in_double(lx), dy64 = in_double(ldy), w64 = in_double(w);
-      const Tensor y = lanes::winograd_forward(lx, w);
-      CHECK(distance(y, exact.forward(x64, w64, {}, dy.shape(), same_padding)) < tolerance);
-      CHECK(padding_is_zero(y));
-      const Tensor dx = lanes::winograd_backward_input(ldy, w);
-      CHECK(distance(dx, exact.backward_input(dy64, w64, x.shape(), same_padding, {})) < tolerance);
-      CHECK(padding_is_zero(dx));
-      CHECK(distance(lanes::winograd_backward_weight(ldy, lx),
-                     exact.backward_weight(dy64, x64, w.shape(), same_padding, nullptr)) < f32_tolerance);
+      const Directions got = Directions::in_lanes(lx, ldy, w);
+      check_padding(got.y, problem);
+      check_padding(got.dx, problem);
+      check_close(got, Directions::wanted(lx, ldy, w, DType::f32), dtype);
+      if (p.small()) check_close(got, Directions::wanted(lx, ldy, w, DType::f64), dtype);
     }
   }
 }
 
-TEST_CASE("lanes: a convolution's moments are those of its result, far from zero too") {
+TEST_CASE("Winograd in lanes: an empty batch has an empty result and no gradient") {
+  const Tensor x = lanes_of(Tensor::zeros({0, 16, 8, 8})), dy = lanes_of(Tensor::zeros({0, 24, 8, 8})),
+               w = Tensor::full({24, 16, 3, 3}, 1);
+  const ConvKernels& conv = kernels(Device{}).conv;
+  ChannelMoments moments;
+  CHECK(conv.forward(x, w, {}, dy.shape(), same_padding).shape() == dy.shape());
+  CHECK(conv.backward_input(dy, w, x.shape(), same_padding, {}).shape() == x.shape());
+  CHECK(conv.backward_weight(dy, x, w.shape(), same_padding, nullptr).to<float>() ==
+        std::vector<float>(static_cast<std::size_t>(w.numel())));
+}
+
+TEST_CASE("Winograd in lanes: a convolution's moments are those of its result, far from zero too") {
   Generator random(3);
   for (const Problem p : {Problem{33, 5, 7, 9, 6}, Problem{16, 16, 16, 32, 32}, Problem{1, 3, 4, 2, 3}}) {
     Tensor x = random_tensor({p.n, p.c, p.h, p.w}, random) + 100.0;
@@ -128,25 +152,104 @@ TEST_CASE("lanes: a convolution's moments are those of its result, far from zero
   }
 }
 
-TEST_CASE("lanes: the number of threads changes sums over the batch by rounding only, all else not at all") {
-  Generator random(4);
-  const Tensor x = lanes_of(random_tensor({40, 6, 10, 10}, random)), w = random_tensor({9, 6, 3, 3}, random),
-               dy = lanes_of(random_tensor({40, 9, 10, 10}, random));
-  const int before = num_threads();
-  auto run = [&](int threads) {
-    set_num_threads(threads);
-    ChannelMoments moments;
-    const Tensor y = lanes::winograd_forward(x, w, &moments);
-    return std::vector<Tensor>{y, moments.variance, lanes::winograd_backward_input(dy, w),
-                               lanes::winograd_backward_weight(dy, x)};
-  };
-  const std::vector<Tensor> one = run(1), three = run(3);
-  set_num_threads(before);
-  for (int i = 0; i < 3; ++i) CHECK(one[i].to<float>() == three[i].to<float>());
-  CHECK(distance(one[3], three[3]) < 1e-6);
+TEST_CASE("Winograd in lanes: a normalised input, an epilogue and a gate are those of separate steps") {
+  Generator random(test::test_seed(21));
+  std::vector<Problem> problems = {{18, 16, 24, 6, 5}, {33, 9, 10, 8, 8}};
+  for (int i = 0; i < 10; ++i) problems.push_back(random_problem(random));
+  for (const Problem& p : problems) {
+    const std::string problem = p.str();
+    CAPTURE(problem);
+    const Tensor w = random_tensor({p.k, p.c, 3, 3}, random), w_before = random_tensor({p.c, p.k, 3, 3}, random);
+    for (DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(name(dtype));
+      const double tolerance = dtype == DType::f32 ? f32_tolerance : bf16_tolerance;
+      const Tensor x = lanes_of(random_tensor({p.n, p.c, p.h, p.w}, random), dtype),
+                   dy = lanes_of(random_tensor({p.n, p.k, p.h, p.w}, random), dtype);
+      const auto as_channels = [&](const Tensor& v) { return reshape(v, {1, v.numel(), 1, 1}); };
+      const auto in_f32 = [&](const Tensor& t) { return cast(contiguous(t), DType::f32); };
+
+      const NormalizedInput input{random_tensor({p.c}, random), random_tensor({p.c}, random)};
+      const Tensor normalized = relu(in_f32(x) * as_channels(input.scale) + as_channels(input.shift));
+      const Tensor y = lanes::winograd_forward(x, w, nullptr, &input);
+      check_padding(y, problem);
+      CHECK(relative_distance(y, lanes::winograd_forward(lanes_of(normalized), w)) < tolerance);
+      CHECK(relative_distance(lanes::winograd_backward_weight(dy, x, &input),
+                              lanes::winograd_backward_weight(lanes_of(in_f32(dy)), lanes_of(normalized))) <
+            f32_tolerance);
+
+      ConvEpilogue epilogue{random_tensor({p.k}, random) + 1.0, lanes_of(random_tensor(dy.shape(), random), dtype),
+                            true};
+      const Tensor plain = in_f32(lanes::winograd_forward(lanes_of(in_f32(x)), w));
+      ConstantWeights weights(w);
+      const Tensor finished = lanes::winograd_forward_fused(x, weights, epilogue);
+      check_padding(finished, problem);
+      CHECK(relative_distance(finished, relu(plain + as_channels(epilogue.bias) + in_f32(epilogue.residual))) <
+            tolerance);
+
+      // Through batch norm of x: sums of the gated gradient, and the gradient they make.
+      const Tensor mean = random_tensor({p.c}, random), inv_std = random_tensor({p.c}, random) * 0.1 + 1.0,
+                   weight = random_tensor({p.c}, random);
+      const NormalizedInput norm{weight * inv_std, random_tensor({p.c}, random)};
+      const BatchNormSaved saved{
+          .x = x, .y = {}, .weight = weight, .bias = {}, .mean = mean, .inv_std = inv_std, .relu = true};
+      const BatchNormGradients got = lanes::winograd_backward_norm(dy, w, saved, norm);
+      check_padding(got.dx, problem);
+      const Tensor x32 = in_f32(x), alone = in_f32(lanes::winograd_backward_input(lanes_of(in_f32(dy)), w));
+      const Tensor open =
+          cast(less(Tensor::scalar(0), x32 * as_channels(norm.scale) + as_channels(norm.shift)), DType::f32);
+      const Tensor g = alone * open, centred = (x32 - as_channels(mean)) * as_channels(inv_std);
+      const auto over_channel = [&](const Tensor& t) { return sum(t, {.axes = {0, 2, 3}}); };
+      const Tensor dbias = over_channel(g), dweight = over_channel(g * centred);
+      const double count = static_cast<double>(p.n * p.h * p.w);
+      const Tensor dx =
+          (g - as_channels(dbias) / count - centred * as_channels(dweight) / count) * as_channels(weight * inv_std);
+      // Sums over up to 36,000 products of Winograd's, half of them negative.
+      const double of_sums = dtype == DType::f32 ? 1e-4 : 2 * bf16_tolerance;
+      CHECK(relative_distance(got.dbias, dbias) < of_sums);
+      CHECK(relative_distance(got.dweight, dweight) < of_sums);
+      CHECK(relative_distance(got.dx, dx) < of_sums);
+    }
+  }
 }
 
-TEST_CASE("lanes: gradients of a shared input are added in place, by either algorithm") {
+TEST_CASE(
+    "Winograd in lanes: the number of threads changes the weights' gradient by rounding only, all else not at all") {
+  Generator random(4);
+  const Tensor x = lanes_of(random_tensor({40, 12, 10, 10}, random)), w = random_tensor({9, 12, 3, 3}, random),
+               dy = lanes_of(random_tensor({40, 9, 10, 10}, random));
+  const NormalizedInput input{random_tensor({12}, random), random_tensor({12}, random)};
+  const BatchNormSaved saved{.x = x,
+                             .y = {},
+                             .weight = random_tensor({12}, random),
+                             .bias = {},
+                             .mean = random_tensor({12}, random),
+                             .inv_std = Tensor::full({12}, 1.25),
+                             .relu = true};
+  ConstantWeights weights(w);
+  const ConvEpilogue epilogue{random_tensor({9}, random), {}, true};
+  const auto [one, three] = on_one_and_three([&] {
+    ChannelMoments moments;
+    const Tensor y = lanes::winograd_forward(x, w, &moments, &input);
+    const BatchNormGradients norm = lanes::winograd_backward_norm(dy, w, saved, input);
+    return std::vector<Tensor>{y,
+                               moments.mean,
+                               moments.variance,
+                               lanes::winograd_forward_fused(x, weights, epilogue),
+                               lanes::winograd_backward_input(dy, w),
+                               norm.dx,
+                               norm.dweight,
+                               norm.dbias,
+                               lanes::winograd_backward_weight(dy, x, &input)};
+  });
+  const std::size_t last = one.size() - 1;
+  for (std::size_t i = 0; i < last; ++i) {
+    CAPTURE(i);
+    CHECK(one[i].to<float>() == three[i].to<float>());
+  }
+  CHECK(relative_distance(one[last], three[last]) < 1e-6);
+}
+
+TEST_CASE("Winograd and direct sums in lanes: gradients of a shared input are added in place") {
   Generator random(5);
   for (int64_t stride : {1, 2}) {
     const Conv2dOptions options{.stride = stride, .padding = 1};
@@ -159,7 +262,7 @@ TEST_CASE("lanes: gradients of a shared input are added in place, by either algo
     onto = contiguous(onto, MemoryFormat::batch_lanes);
     const Tensor sum = conv.backward_input(dy, w, before.shape(), options, onto);
     CHECK(sum.shares_storage(onto));
-    CHECK(padding_is_zero(sum));
-    CHECK(distance(sum, before + alone) < 1e-6);
+    check_padding(sum, "sum");
+    CHECK(relative_distance(sum, before + alone) < 1e-6);
   }
 }

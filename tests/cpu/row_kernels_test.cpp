@@ -55,8 +55,10 @@ void check_near(const std::vector<T>& got, const std::vector<double>& wanted, co
                 double tolerance = 1e-4) {
   const double rounding = std::is_same_v<T, float> ? 0 : 0x1p-8;  // half a unit in bf16's last place, at most
   double worst = 0;
-  for (std::size_t i = 0; i < got.size(); ++i)
-    worst = std::max(worst, std::abs(value(got[i]) - wanted[i]) - rounding * std::abs(wanted[i]));
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double d = std::abs(value(got[i]) - wanted[i]) - rounding * std::abs(wanted[i]);
+    worst = d <= worst ? worst : std::isnan(d) ? INFINITY : d;
+  }
   CHECK_MESSAGE(worst <= tolerance, what << " of " << isa << " is off by " << worst);
 }
 

@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <cmath>
 
 #include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
@@ -15,8 +14,10 @@
 #include "engine/ops/index.h"
 #include "engine/ops/pool.h"
 #include "engine/ops/shape_ops.h"
+#include "tests/distance.h"
 
 using namespace engine;
+using test::relative_distance;
 
 namespace {
 
@@ -25,14 +26,6 @@ Tensor images(int64_t n, MemoryFormat format = MemoryFormat::batch_lanes) {
   Tensor x = Tensor::empty({n, 9, 8, 8});
   for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = random.normal();
   return contiguous(x, format);
-}
-
-double distance(const Tensor& a, const Tensor& b) {
-  CHECK(a.shape() == b.shape());
-  const std::vector<float> va = a.to<float>(), vb = b.to<float>();
-  double most = 0;
-  for (std::size_t i = 0; i < va.size(); ++i) most = std::max<double>(most, std::abs(va[i] - vb[i]));
-  return most;
 }
 
 struct Threads {
@@ -64,16 +57,16 @@ TEST_CASE("by_groups: the same as in one piece, for any batch, choice of rows an
         const int64_t left_over = n % images_per_group;
         const bool other = format == MemoryFormat::batch_lanes && left_over > 0 && left_over <= images_per_group / 2;
         const double most = other ? 1e-5 : 0;
-        CHECK(distance(y, whole) <= most);
-        CHECK(distance(by_groups(x, pooled), pooled(x)) <= most);
+        CHECK(relative_distance(y, whole) <= most);
+        CHECK(relative_distance(by_groups(x, pooled), pooled(x)) <= most);
 
         std::vector<int64_t> rows;  // out of order, some twice
         for (int64_t i = 0; i < n; i += 3) rows.insert(rows.end(), {n - 1 - i, i});
         const Tensor index = Tensor::from(rows, {static_cast<int64_t>(rows.size())});
-        const Tensor chosen = by_groups(x, index, layer);
+        const Tensor chosen = by_groups(x, layer, index);
         CHECK(chosen.is_dense(format));
-        CHECK(distance(chosen, index_select(whole, 0, index)) <= 1e-5);
-        CHECK(distance(by_groups(x, index, pooled), index_select(pooled(x), 0, index)) <= 1e-5);
+        CHECK(relative_distance(chosen, index_select(whole, 0, index)) <= 1e-5);
+        CHECK(relative_distance(by_groups(x, pooled, index), index_select(pooled(x), 0, index)) <= 1e-5);
       }
 }
 
@@ -114,7 +107,7 @@ TEST_CASE("by_groups: at most half a group is left to channels_last") {
       (part.format() == MemoryFormat::batch_lanes ? lanes : channels) += part.size(0);
       return part;
     };
-    const Tensor y = rows.defined() ? by_groups(x, rows, count) : by_groups(x, count);
+    const Tensor y = by_groups(x, count, rows);
     CHECK(y.is_dense(MemoryFormat::batch_lanes));
     CHECK(y.to<float>() == (rows.defined() ? index_select(x, 0, rows) : x).to<float>());
     return std::pair<int64_t, int64_t>(lanes, channels);

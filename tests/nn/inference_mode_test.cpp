@@ -22,7 +22,10 @@ double largest_difference(const Tensor& a, const Tensor& b) {
   const std::vector<double> x = a.to<double>(), y = b.to<double>();
   REQUIRE(x.size() == y.size());
   double most = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) most = std::max(most, std::abs(x[i] - y[i]));
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double d = std::abs(x[i] - y[i]);
+    most = d <= most ? most : std::isnan(d) ? INFINITY : d;
+  }
   return most;
 }
 

@@ -123,6 +123,31 @@ void add_norm(std::vector<Case>& cases) {
   }
 }
 
+// Convolutions and batch norms that know of one another: a layer's moments taken with its result, and a normalised
+// image made where the next convolution reads it.
+void add_pairs(std::vector<Case>& cases) {
+  const Input weight{{4}, 0.5, 2}, bias{{4}}, mean = constant({4}, -0.5, 0.5), variance = constant({4}, 0.5, 2);
+  for (const int64_t stride : {1, 2}) {
+    const Conv2dOptions options{.stride = stride, .padding = 1};
+    cases.push_back({fmt::format("conv2d_with_moments batch_norm, stride {}", stride),
+                     {{{3, 2, 5, 6}}, {{4, 2, 3, 3}}, weight, bias, mean, variance},
+                     [options](const Inputs& in) {
+                       ChannelMoments moments;
+                       const Tensor y = conv2d_with_moments(in[0], in[1], options, moments);
+                       return batch_norm(y, in[2], in[3], in[4], in[5], {.moments = &moments});
+                     },
+                     normalised});
+    cases.push_back({fmt::format("batch_norm_relu_conv2d, stride {}", stride),
+                     {{{3, 4, 5, 6}, -1, 2}, weight, bias, mean, variance, {{3, 4, 3, 3}}},
+                     [options](const Inputs& in) {
+                       ChannelMoments moments;
+                       return batch_norm_relu_conv2d(in[0], in[1], in[2], in[3], in[4], {.relu = true}, in[5], options,
+                                                     moments);
+                     },
+                     normalised});
+  }
+}
+
 struct PoolRow {
   const char* name;
   Shape x;
@@ -197,6 +222,7 @@ std::vector<Case> network_cases() {
   add_conv(cases);
   add_products(cases);
   add_norm(cases);
+  add_pairs(cases);
   add_pool(cases);
   add_subsample(cases);
   return cases;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/autograd/autocast.h"
+#include "engine/core/parallel.h"
 #include "engine/core/profile.h"
 #include "engine/nn/inference_mode.h"
 #include "engine/ops/elementwise.h"
@@ -14,8 +15,10 @@
 #include "ride/models/resnet.h"
 #include "ride/models/resnet_cifar.h"
 #include "ride/routing/cascade.h"
+#include "tests/distance.h"
 
 using namespace engine;
+using test::relative_distance;
 
 namespace {
 
@@ -35,19 +38,6 @@ void unsettle(const Module& model) {
     for (int64_t i = 0; i < tensor.numel(); ++i)
       tensor.data<float>()[i] = positive ? random.uniform(0.5f, 1.5f) : random.uniform(-0.3f, 0.3f);
   }
-}
-
-// max |a - b| / max |b|
-double relative(const Tensor& a, const Tensor& b) {
-  const std::vector<double> x = a.to<double>(), y = b.to<double>();
-  REQUIRE(x.size() == y.size());
-  double error = 0, most = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    error = std::max(error, std::abs(x[i] - y[i]));
-    most = std::max(most, std::abs(y[i]));
-  }
-  REQUIRE(most > 0);
-  return error / most;
 }
 
 // Ops that ran, by name.
@@ -90,7 +80,7 @@ TEST_CASE("ResNetCifar: batch norm folded gives the same logits, for one image a
     for (int repeat = 0; repeat < 2; ++repeat) {  // the second time from what was kept
       const std::vector<Tensor> logits = model->forward(images).logits;
       // Thirty-one layers, each rounding its sums to 2^-24 of them.
-      for (std::size_t e = 0; e < logits.size(); ++e) CHECK(relative(logits[e], expected[e]) < 1e-4);
+      for (std::size_t e = 0; e < logits.size(); ++e) CHECK(relative_distance(logits[e], expected[e]) < 1e-4);
     }
   }
 }
@@ -114,12 +104,31 @@ TEST_CASE("ResNetCifar: every format gives the same logits under InferenceMode, 
     for (const auto* other : {&chosen, &lanes, &last}) {
       const ride::ExpertOutput got = (*other)->forward(images);
       for (std::size_t e = 0; e < 3; ++e) {
-        CHECK(relative(got.logits[e], expected.logits[e]) < 1e-4);
-        CHECK(relative(got.features[e], expected.features[e]) < 1e-4);
+        CHECK(relative_distance(got.logits[e], expected.logits[e]) < 1e-4);
+        CHECK(relative_distance(got.features[e], expected.features[e]) < 1e-4);
       }
     }
   }
   CHECK(chosen->shared(contiguous(random_images({1, 3, 8, 8}))).format() == MemoryFormat::channels_last);
+}
+
+// What single threads take, and in which format a batch is computed, is decided by their number.
+TEST_CASE("ResNetCifar: the number of threads changes logits under InferenceMode by rounding only") {
+  const auto model = small_model();
+  const InferenceMode inference;
+  const int threads = num_threads();
+  for (const int64_t n : {1, 4, 16, 21, 33, 60}) {
+    CAPTURE(n);
+    const Tensor images = random_images({n, 3, 12, 20});
+    set_num_threads(1);
+    const ride::ExpertOutput one = model->forward(images);
+    for (const int more : {2, 3, 5}) {
+      set_num_threads(more);
+      const ride::ExpertOutput got = model->forward(images);
+      for (std::size_t e = 0; e < 3; ++e) CHECK(relative_distance(got.logits[e], one.logits[e]) < 1e-4);
+    }
+    set_num_threads(threads);
+  }
 }
 
 TEST_CASE("ResNetCifar: under InferenceMode no batch norm runs by itself; training and describe are as ever") {
@@ -141,7 +150,7 @@ TEST_CASE("ResNetCifar: under InferenceMode no batch norm runs by itself; traini
   const Tensor before = clone(mean);
   model->train();
   model->forward(images);
-  CHECK(relative(mean, before) > 0);
+  CHECK(relative_distance(mean, before) > 0);
 }
 
 TEST_CASE("ResNetCifar: in bf16 the folded network stays as near to f32 as the unfolded one") {
@@ -154,10 +163,10 @@ TEST_CASE("ResNetCifar: in bf16 the folded network stays as near to f32 as the u
   const InferenceMode inference;
   const Tensor folded = model->forward(images).logits[0];
   CHECK(folded.dtype() == DType::f32);
-  CHECK(relative(plain, exact) > 0);
+  CHECK(relative_distance(plain, exact) > 0);
   // Roundings of 2^-9 in each of 31 layers. Folding leaves out the one between convolution and batch norm.
-  CHECK(relative(plain, exact) < 0.1);
-  CHECK(relative(folded, exact) < 0.1);
+  CHECK(relative_distance(plain, exact) < 0.1);
+  CHECK(relative_distance(folded, exact) < 0.1);
 }
 
 TEST_CASE("cascade: the folded network sends each image to as many experts and gives the same answer") {
@@ -174,7 +183,7 @@ TEST_CASE("cascade: the folded network sends each image to as many experts and g
   const std::vector<int64_t> used = plain.experts_used.to<int64_t>();
   CHECK(std::ranges::count(used, 1) == 10);
   CHECK(folded.experts_used.to<int64_t>() == used);
-  CHECK(relative(folded.logits, plain.logits) < 1e-4);
+  CHECK(relative_distance(folded.logits, plain.logits) < 1e-4);
 }
 
 TEST_CASE("ResNet: bottlenecks fold too, downsampling and groups included") {
@@ -186,5 +195,5 @@ TEST_CASE("ResNet: bottlenecks fold too, downsampling and groups included") {
   const NoGradGuard no_grad;
   const Tensor expected = model(images);
   const InferenceMode inference;
-  CHECK(relative(model(images), expected) < 1e-4);
+  CHECK(relative_distance(model(images), expected) < 1e-4);
 }

@@ -100,6 +100,24 @@ TEST_CASE("training in batch_lanes follows training in channels_last") {
                   ": ", lanes.losses[i], " and ", last.losses[i]);
 }
 
+// Sums that are one per thread (the gradients of Winograd's weights) are added up in another order.
+TEST_CASE("a training step on one thread and on three differs by rounding only") {
+  const int threads = num_threads();
+  set_num_threads(1);
+  const Steps one = train_steps(2, MemoryFormat::batch_lanes);
+  set_num_threads(3);
+  const Steps three = train_steps(2, MemoryFormat::batch_lanes);
+  set_num_threads(threads);
+  CHECK(one.losses[0] == three.losses[0]);
+  CHECK(one.losses[1] == doctest::Approx(three.losses[1]).epsilon(1e-4));
+  REQUIRE(one.weights.size() == three.weights.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < one.weights.size(); ++i)
+    worst = std::max<double>(worst, std::abs(one.weights[i] - three.weights[i]));
+  CHECK(std::isfinite(one.losses[1]));
+  CHECK(worst < 1e-4);
+}
+
 TEST_CASE("in bf16 the loss falls as in f32, bit for bit the same each time") {
   const Steps mixed = train_steps(12, {}, DType::bf16), again = train_steps(12, {}, DType::bf16),
               full = train_steps(12);

@@ -10,9 +10,9 @@ namespace engine::cpu {
 namespace lanes::RIDE_ISA {
 namespace {
 
-// From and to an image's own memory, of any alignment.
-RIDE_INLINE V load_image(const float* p) { return *reinterpret_cast<const UnalignedV*>(p); }
-RIDE_INLINE void store_image(float* p, V v) { *reinterpret_cast<UnalignedV*>(p) = v; }
+// From and to an image's own memory, of any alignment. Bits of 16 go into the upper halves of floats.
+RIDE_INLINE V load_image(const float* p) { return loadu(p); }
+RIDE_INLINE void store_image(float* p, V v) { storeu(p, v); }
 RIDE_INLINE V load_image(const uint16_t* p) {
   return reinterpret_cast<V>(__builtin_convertvector(*reinterpret_cast<const UnalignedH*>(p), U) << 16);
 }
@@ -101,8 +101,7 @@ void select(const T* x, const LaneSources& sources, int64_t first, int64_t end, 
       for (int k = 0; k < parts; ++k) group[k] = load_bits(from + k * width);
       RIDE_UNROLL
       for (int k = 0; k < parts; ++k) {
-        typedef int32_t Lanes __attribute__((vector_size(width * 4), may_alias, aligned(4)));
-        const I lane = *reinterpret_cast<const Lanes*>(sources.lane[s] + k * width);
+        const I lane = *reinterpret_cast<const UnalignedI*>(sources.lane[s] + k * width);
         out[k] = lane < 0 ? out[k] : choose(group, lane & (lanes - 1));
       }
     }

@@ -63,6 +63,7 @@ RIDE_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 RIDE_INLINE void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
 // From and to an address of any alignment.
 typedef float UnalignedV __attribute__((vector_size(width * 4), may_alias, aligned(4)));
+typedef int32_t UnalignedI __attribute__((vector_size(width * 4), may_alias, aligned(4)));
 typedef uint16_t UnalignedH __attribute__((vector_size(width * 2), may_alias, aligned(2)));
 RIDE_INLINE V loadu(const float* p) { return *reinterpret_cast<const UnalignedV*>(p); }
 RIDE_INLINE void storeu(float* p, V v) { *reinterpret_cast<UnalignedV*>(p) = v; }
@@ -104,7 +105,7 @@ RIDE_INLINE H narrow(U u) { return __builtin_convertvector(u, H); }
 
 // bfloat16 is the upper half of a float.
 RIDE_INLINE V from_bf16(H h) { return reinterpret_cast<V>(widen(h) << 16); }
-// Rounds to nearest, ties to even; a quiet NaN stays one.
+// Rounds to nearest, ties to even; the NaN that arithmetic makes stays one.
 RIDE_INLINE H to_bf16(V v) {
   const U bits = reinterpret_cast<U>(v);
   return narrow((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);

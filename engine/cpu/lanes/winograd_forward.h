@@ -57,7 +57,8 @@ template <class T>
 struct Target {
   T* y;
   const T* residual;  // null without one
-  V bias, mask;       // mask: ones for images, zeros for padding lanes
+  V bias;
+  I images;  // all bits in the lanes of images, none in padding
   bool relu;
   int64_t next;  // how far from here the outputs come that are written after the next products
   const T* x;    // gate
@@ -84,7 +85,7 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
       v += to.bias;
       if (to.residual) v += load(to.residual + at);
       if (to.relu) v = relu(v);
-      v *= to.mask;
+      v = where(to.images, v);
     }
     if constexpr (finish == Finish::moments) {
       const V d = v - sums.shift;
@@ -118,14 +119,15 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
 
 // The lanes put together. Each has a mean of its own, `lane` away from the first one's shift; their squares split into
 // those within the lanes and those between them.
-RIDE_INLINE Moments moments_of(const LaneSums (&sums)[parts], const V (&mask)[parts], int64_t pixels, int64_t images) {
+RIDE_INLINE Moments moments_of(const LaneSums (&sums)[parts], const I (&exists)[parts], int64_t pixels,
+                               int64_t images) {
   const float base = sums[0].shift[0], n = static_cast<float>(pixels);
   V lane_sum = zero(), lane_squares = zero(), within = zero();
   for (int part = 0; part < parts; ++part) {
-    const V step = sums[part].first / n, lane = (sums[part].shift - base + step) * mask[part];
+    const V step = sums[part].first / n, lane = where(exists[part], sums[part].shift - base + step);
     lane_sum += lane;
     lane_squares += lane * lane;
-    within += (sums[part].second - sums[part].first * step) * mask[part];
+    within += where(exists[part], sums[part].second - sums[part].first * step);
   }
   float total[4] = {};
   const V parts_of_total[4] = {lane_sum, lane_squares, within, zero()};
@@ -161,8 +163,8 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
   const int64_t columns = Grid(r.image).columns, line = r.image.width * lanes, plane = r.image.height * line;
   const int64_t vectors = (r.tiles.end - r.tiles.begin) * parts, bundle = Layout(channels).bundle;
   LaneSums sums[max_block][parts];
-  V mask[parts];
-  for (int part = 0; part < parts; ++part) mask[part] = where(existing(r.images, part), all(1));
+  I images[parts];
+  for (int part = 0; part < parts; ++part) images[part] = existing(r.images, part);
   for (int64_t n = 0; n < vectors; n += across, inputs += bundle) {
     multiply_by[filters.end - filters.begin - 1](weights, inputs, channels, ahead, products);
     for (int64_t i = n; i < n + across && i < vectors; ++i) {
@@ -175,7 +177,7 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
         LaneSums& sum = sums[k - filters.begin][part];
         // Point (1, 1) alone is the output of a constant image: near the mean, and at hand.
         if (finish == Finish::moments && i < parts) sum = {load(m + (6 * 1 + 1) * product_step), zero(), zero()};
-        Target<T> to{r.to.y + at, nullptr, zero(), mask[part], false, tile * lanes * across / parts, nullptr, 1, 0};
+        Target<T> to{r.to.y + at, nullptr, zero(), images[part], false, tile * lanes * across / parts, nullptr, 1, 0};
         if constexpr (finish == Finish::epilogue) {
           to.residual = r.to.epilogue->residual ? r.to.epilogue->residual + at : nullptr;
           to.bias = r.to.epilogue->bias ? all(r.to.epilogue->bias[k]) : zero();
@@ -193,7 +195,7 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
   }
   if constexpr (finish == Finish::moments)
     for (int64_t k = filters.begin; k < filters.end; ++k)
-      r.to.moments[k] = moments_of(sums[k - filters.begin], mask, r.pixels, r.images);
+      r.to.moments[k] = moments_of(sums[k - filters.begin], images, r.pixels, r.images);
   if constexpr (finish == Finish::gate)
     for (int64_t k = filters.begin; k < filters.end; ++k) sum_lanes(sums[k - filters.begin], r.to.gate->sums + 2 * k);
 }
