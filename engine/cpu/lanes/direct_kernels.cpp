@@ -1,3 +1,9 @@
+// Direct sums, with stride s and padding p, over the pixels that x has:
+//
+//   y[k](i, j) = sum over c, a, b of w[k][c](a, b) x[c](s i + a - p, s j + b - p)
+//   dw[k][c](a, b) = sum over i, j and lanes of dy[k](i, j) x[c](s i + a - p, s j + b - p)
+//   dx[c](i, j): as y, over the filters and the taps that reach the position
+//
 // Compiled once per instruction set. Registers hold a block of results throughout its sum; a block's operands come from
 // packed rows, which fit the caches whatever the planes' sizes.
 #include "engine/cpu/lanes/direct_kernels.h"

@@ -1,5 +1,5 @@
 // Direct convolution over sixteen-image groups: the inner loops of any kernel size, stride, padding and dilation,
-// compiled once per instruction set. direct.h plans them.
+// compiled once per instruction set. direct_passes.h plans them.
 //
 // Every direction is a walk over windows. A window is a list of `count` offsets (floats) from a moving pointer into
 // packed rows; the order of the offsets is the caller's, one for each pair of an input channel and a tap.

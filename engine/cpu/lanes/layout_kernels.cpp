@@ -1,3 +1,5 @@
+// group[pixel][k] = images[k][pixel], k < 16: a transposition, a square of `width` images and pixels at a time in
+// registers; and y[pixel][k] = x[group of k][pixel][lane of k], a choice of lanes.
 // Compiled once per instruction set; see engine/cpu/isa.h for what it must not include.
 #include "engine/cpu/lanes/layout_kernels.h"
 

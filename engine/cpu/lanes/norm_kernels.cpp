@@ -1,3 +1,9 @@
+// Batch normalisation of one channel, n pixels of it in the batch; scale = weight / sqrt(var + eps), and g is what ReLU
+// lets through of dy:
+//
+//   y = relu?(x scale + shift + residual?),  shift = bias - mean scale
+//   dx = scale (g - sum(g) / n - (x - mean) / (var + eps) sum(g (x - mean)) / n) = a g + b x + c
+//
 // Compiled once per instruction set; see engine/cpu/isa.h for what it must not include.
 #include "engine/cpu/lanes/norm_kernels.h"
 

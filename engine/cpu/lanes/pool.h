@@ -1,4 +1,6 @@
-// The mean over each map, and the shortcut's choice of pixels, of tensors in batch_lanes, f32 or bf16.
+// The mean over each map, y[n][c] = sum over pixels of x[n][c] / (H W), and the shortcut's choice of pixels (option A
+// of He et al. 2016), y[n][c + before](i, j) = x[n][c](s i, s j) with zeros in the channels before and behind; of
+// tensors in batch_lanes, f32 or bf16.
 #pragma once
 #include "engine/kernels/pool.h"
 
