@@ -1,4 +1,5 @@
-// The seed of tests that draw their problems at random: a constant, or RIDE_TEST_SEED to try others.
+// For tests that draw their problems at random: a constant seed and number of draws, or RIDE_TEST_SEED to try others
+// and RIDE_TEST_DRAWS to try more or, under a slow tool, fewer.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -14,6 +15,11 @@ inline uint64_t test_seed(uint64_t usual) {
   const uint64_t seed = other ? std::stoull(other) : usual;
   MESSAGE("seed " << seed << " (RIDE_TEST_SEED)");
   return seed;
+}
+
+inline int test_draws(int usual) {
+  const char* other = std::getenv("RIDE_TEST_DRAWS");
+  return other ? std::stoi(other) : usual;
 }
 
 }  // namespace engine::test

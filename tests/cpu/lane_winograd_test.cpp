@@ -99,7 +99,7 @@ TEST_CASE("Winograd in lanes: three directions, any size, against oneDNN and the
   // of groups and not.
   std::vector<Problem> problems = {{1, 1, 1, 1, 1},      {35, 40, 30, 7, 5},  {33, 16, 16, 32, 32},
                                    {32, 64, 64, 32, 31}, {20, 100, 48, 8, 8}, {17, 24, 24, 16, 16}};
-  for (int i = 0; i < 40; ++i) problems.push_back(random_problem(random));
+  for (int i = test::test_draws(40); i > 0; --i) problems.push_back(random_problem(random));
   for (const Problem& p : problems) {
     const std::string problem = p.str();
     CAPTURE(problem);
@@ -155,7 +155,7 @@ TEST_CASE("Winograd in lanes: a convolution's moments are those of its result, f
 TEST_CASE("Winograd in lanes: a normalised input, an epilogue and a gate are those of separate steps") {
   Generator random(test::test_seed(21));
   std::vector<Problem> problems = {{18, 16, 24, 6, 5}, {33, 9, 10, 8, 8}};
-  for (int i = 0; i < 10; ++i) problems.push_back(random_problem(random));
+  for (int i = test::test_draws(10); i > 0; --i) problems.push_back(random_problem(random));
   for (const Problem& p : problems) {
     const std::string problem = p.str();
     CAPTURE(problem);

@@ -69,7 +69,7 @@ Problem random_problem(Generator& random) {
 
 TEST_CASE("weight gradient: random problems against the direct sum in f64") {
   Generator random(test::test_seed(20));
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0, draws = test::test_draws(60); i < draws; ++i) {
     Problem p = random_problem(random);
     if (p.y.numel() == 0) continue;
     const Tensor x = random_images(p.x, random), dy = random_images(p.y, random);
