@@ -43,7 +43,7 @@ std::vector<double> time_steps(const Options& options, bool profile) {
   const engine::Device device = options.device.open();
   for (int i = 0; i < options.warmup; ++i) step();
   engine::profile::set_clock(engine::clock_of(device));
-  engine::profile::enable(profile);
+  const engine::profile::Enabled enabled(profile);
   std::vector<double> seconds;
   for (int i = 0; i < options.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
@@ -54,7 +54,6 @@ std::vector<double> time_steps(const Options& options, bool profile) {
     }
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  engine::profile::enable(false);
   std::sort(seconds.begin(), seconds.end());
   return seconds;
 }
@@ -190,7 +189,9 @@ int main(int argc, char** argv) {
   app.add_flag("--graph", options.graph, "record the step once and replay it, as ride-train --graph does");
   app.add_flag("--json", output.json, "one JSON line per configuration; with --profile also the work of a step");
   app.add_flag("--profile", output.profile,
-               "time, GFLOP/s and GB/s of every op, beside what this machine reaches at best (measured)");
+               "time, GFLOP/s and GB/s of every op, beside what this machine reaches at best (measured). Each layer is "
+               "then run by itself on the whole batch; without it, at inference, a CPU takes groups of images through "
+               "several layers at a time, and so less time than these add up to");
   CLI11_PARSE(app, argc, argv);
   output.table = !axes.empty() && !output.json;
   return apps::run_program([&] {

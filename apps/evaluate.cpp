@@ -70,19 +70,14 @@ int evaluate(const Options& options) {
   engine::check(!options.threshold || routed, "ride-evaluate",
                 "--threshold needs a checkpoint with an assignment module, as ride-route writes");
 
-  apps::Evaluation evaluation;
-  if (routed) {
-    evaluation =
-        apps::evaluate_cascade(*trained.model, *trained.assignment, batches, data.counts,
-                               {.cascade = {.variant = ride::variant_named(recipe.route.variant, "route.variant"),
-                                            .threshold = options.threshold.value_or(recipe.route.threshold)},
-                                .keep_logits = !options.save_logits.empty(),
-                                .profile = options.profile});
-  } else {
-    evaluation = apps::evaluate(
-        *trained.model, batches, data.counts,
-        {.experts = options.experts, .keep_logits = !options.save_logits.empty(), .profile = options.profile});
-  }
+  const apps::Evaluation evaluation =
+      apps::evaluate(*trained.model, batches, data.counts,
+                     {.experts = options.experts,
+                      .assignment = routed ? trained.assignment.get() : nullptr,
+                      .cascade = {.variant = ride::variant_named(recipe.route.variant, "route.variant"),
+                                  .threshold = options.threshold.value_or(recipe.route.threshold)},
+                      .keep_logits = !options.save_logits.empty(),
+                      .profile = options.profile});
   if (options.profile)
     fmt::print(stderr, "{}",
                engine::profile::table({.peaks = engine::kernels(device).peak.measure(),
@@ -123,12 +118,14 @@ int main(int argc, char** argv) {
   app.add_option(
       "--save-logits", options.save_logits,
       "write logits (of the answer), expert_logits and labels to this safetensors file; for a cascade all experts "
-      "run a second time");
+      "run a second time, which isn't timed");
   apps::add_device_options(app, options.device);
   app.add_option("--threads", options.threads, "0: as many as cores")->check(CLI::NonNegativeNumber);
   app.add_flag("--json", options.json, "one JSON object");
   app.add_flag("--profile", options.profile,
-               "to stderr: time, GFLOP/s and GB/s of every op in a batch, beside what this machine reaches at best");
+               "to stderr: time, GFLOP/s and GB/s of every op in a batch, beside what this machine reaches at best. "
+               "Each layer is then run by itself on the whole batch; without it a CPU takes groups of images through "
+               "several layers at a time, and so less time than these add up to");
   CLI11_PARSE(app, argc, argv);
   return apps::run_program([&] { return evaluate(options); });
 }

@@ -50,8 +50,9 @@ class Routing {
     apps::save_training(folder_.checkpoint("last"), recipe_, weights(), optimizer_, state);
   }
   apps::Evaluation evaluate_routed() {
-    return apps::evaluate_cascade(*trained_.model, *assignment_, test_batches_, data_.counts,
-                                  {.cascade = {.variant = variant_, .threshold = recipe_.route.threshold}});
+    return apps::evaluate(
+        *trained_.model, test_batches_, data_.counts,
+        {.assignment = assignment_.get(), .cascade = {.variant = variant_, .threshold = recipe_.route.threshold}});
   }
 
   ride::Recipe recipe_;

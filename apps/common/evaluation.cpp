@@ -1,6 +1,7 @@
 #include "apps/common/evaluation.h"
 
 #include <chrono>
+#include <functional>
 
 #include "engine/core/profile.h"
 #include "engine/kernels/select.h"
@@ -15,9 +16,10 @@ namespace {
 
 using engine::Tensor;
 
-// Logits of one batch, from one way of running the model.
-struct BatchOutput {
-  Tensor logits, expert_logits, experts_used;
+// What the network says of one batch.
+struct Answer {
+  Tensor logits, experts_used;
+  ride::ExpertLogits experts;  // empty after a cascade, which doesn't call them all
 };
 
 // Of the first `experts` on every image.
@@ -28,79 +30,67 @@ ride::ExpertLogits logits_of(ride::ResNetCifar& model, const Tensor& images, int
   return logits;
 }
 
-// What both ways of evaluating take and do with a batch.
-struct RunOptions {
-  engine::Device device;
-  bool keep_logits, profile;
-};
-
-template <class Run>
-Evaluation run_all(const data::Loader& loader, const std::vector<int64_t>& counts, const RunOptions& options,
-                   Run&& run) {
-  const engine::InferenceMode inference;
-  ride::Meter meter(counts);
-  Evaluation out;
-  std::vector<Tensor> logits, expert_logits, labels;
-  for (const data::Batch& batch : loader.epoch(0)) {
-    engine::synchronize(options.device);
-    engine::profile::enable(options.profile);
-    const auto start = std::chrono::steady_clock::now();
-    const BatchOutput b = [&] {
-      const engine::profile::Scope scope("(between ops)");
-      return run(batch.images);
-    }();
-    engine::synchronize(options.device);
-    out.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    engine::profile::enable(false);
-    ++out.batches;
-    meter.add(b.logits, batch.labels, b.experts_used);
-    out.loss += cross_entropy(b.logits, batch.labels, {.reduction = engine::Reduction::sum}).item();
-    if (!options.keep_logits) continue;
-    logits.push_back(b.logits.to(engine::Device{}));
-    labels.push_back(batch.labels.to(engine::Device{}));
-    if (b.expert_logits.defined()) expert_logits.push_back(b.expert_logits.to(engine::Device{}));
+// One of the two ways of running `model`; it refers to both.
+std::function<Answer(const Tensor& images)> network(ride::ResNetCifar& model, const EvaluateOptions& options) {
+  if (options.assignment) {
+    engine::check(options.experts == 0, "evaluate", "the cascade decides how many experts run, not experts = {}",
+                  options.experts);
+    return [&options, cascade = ride::cascade_network(model)](const Tensor& images) {
+      const ride::CascadeResult result = ride::cascade(cascade, *options.assignment, images, options.cascade);
+      return Answer{.logits = result.logits, .experts_used = result.experts_used, .experts = {}};
+    };
   }
-  out.metrics = meter.result();
-  out.loss /= static_cast<double>(std::max<int64_t>(meter.samples(), 1));
-  if (!logits.empty()) {
-    out.logits = engine::concat(logits, 0);
-    out.labels = engine::concat(labels, 0);
-  }
-  if (!expert_logits.empty()) out.expert_logits = engine::concat(expert_logits, 1);
-  return out;
+  const int64_t experts = options.experts ? options.experts : model.experts();
+  engine::check(experts >= 1 && experts <= model.experts(), "evaluate", "{} experts asked, the model has {}", experts,
+                model.experts());
+  return [&model, experts](const Tensor& images) {
+    const ride::ExpertLogits logits = logits_of(model, images, experts);
+    return Answer{
+        .logits = ride::mean_logits(logits),
+        .experts_used = Tensor::full({images.size(0)}, static_cast<double>(experts), {.dtype = engine::DType::i64}),
+        .experts = logits};
+  };
 }
 
 }  // namespace
 
 Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const std::vector<int64_t>& counts,
                     const EvaluateOptions& options) {
-  const int64_t experts = options.experts ? options.experts : model.experts();
-  engine::check(experts >= 1 && experts <= model.experts(), "evaluate", "{} experts asked, the model has {}", experts,
-                model.experts());
   model.eval();
-  const RunOptions common{model.device(), options.keep_logits, options.profile};
-  return run_all(loader, counts, common, [&](const Tensor& images) {
-    const ride::ExpertLogits logits = logits_of(model, images, experts);
-    return BatchOutput{
-        .logits = ride::mean_logits(logits),
-        .expert_logits = options.keep_logits ? engine::stack(logits, 0) : Tensor(),
-        .experts_used = Tensor::full({images.size(0)}, static_cast<double>(experts), {.dtype = engine::DType::i64})};
-  });
-}
-
-Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignment& assignment,
-                            const data::Loader& loader, const std::vector<int64_t>& counts,
-                            const CascadeEvaluateOptions& options) {
-  model.eval();
-  const ride::CascadeNetwork network = ride::cascade_network(model);
-  const RunOptions common{model.device(), options.keep_logits, options.profile};
-  return run_all(loader, counts, common, [&](const Tensor& images) {
-    const ride::CascadeResult result = ride::cascade(network, assignment, images, options.cascade);
-    return BatchOutput{
-        .logits = result.logits,
-        .expert_logits = options.keep_logits ? engine::stack(logits_of(model, images, model.experts()), 0) : Tensor(),
-        .experts_used = result.experts_used};
-  });
+  const auto run = network(model, options);
+  const engine::InferenceMode inference;
+  const engine::profile::Enabled uncounted(false);
+  ride::Meter meter(counts);
+  Evaluation out;
+  std::vector<Tensor> logits, expert_logits, labels;
+  for (const data::Batch& batch : loader.epoch(0)) {
+    engine::synchronize(model.device());
+    const auto start = std::chrono::steady_clock::now();
+    const Answer answer = [&] {
+      const engine::profile::Enabled counted(options.profile);
+      const engine::profile::Scope scope("(between ops)");
+      return run(batch.images);
+    }();
+    engine::synchronize(model.device());
+    out.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    ++out.batches;
+    meter.add(answer.logits, batch.labels, answer.experts_used);
+    out.loss += cross_entropy(answer.logits, batch.labels, {.reduction = engine::Reduction::sum}).item();
+    if (!options.keep_logits) continue;
+    const ride::ExpertLogits every =
+        answer.experts.empty() ? logits_of(model, batch.images, model.experts()) : answer.experts;
+    logits.push_back(answer.logits.to(engine::Device{}));
+    expert_logits.push_back(engine::stack(every, 0).to(engine::Device{}));
+    labels.push_back(batch.labels.to(engine::Device{}));
+  }
+  out.metrics = meter.result();
+  out.loss /= static_cast<double>(std::max<int64_t>(meter.samples(), 1));
+  if (!logits.empty()) {
+    out.logits = engine::concat(logits, 0);
+    out.expert_logits = engine::concat(expert_logits, 1);
+    out.labels = engine::concat(labels, 0);
+  }
+  return out;
 }
 
 }  // namespace apps

@@ -9,11 +9,13 @@
 
 namespace apps {
 
-// The mean logits of all experts, or of the first `experts`.
+// The answer is the mean logits of all experts, of the first `experts`, or of those that a cascade calls.
 struct EvaluateOptions {
-  int64_t experts = 0;       // 0: all
-  bool keep_logits = false;  // fill the tensors of Evaluation
-  bool profile = false;      // count the ops of the network (engine/core/profile.h)
+  int64_t experts = 0;                                 // 0: all
+  const ride::ExpertAssignment* assignment = nullptr;  // not null: of the cascade, which takes no number of experts
+  ride::CascadeOptions cascade = {};
+  bool keep_logits = false;  // fill the tensors of Evaluation; after a cascade all experts run again for it, untimed
+  bool profile = false;      // count the ops of the network (engine/core/profile.h), and no others
 };
 
 struct Evaluation {
@@ -29,15 +31,5 @@ struct Evaluation {
 // Puts the model into eval mode. The loader gives its batches on the model's device.
 Evaluation evaluate(ride::ResNetCifar& model, const data::Loader& loader, const std::vector<int64_t>& counts,
                     const EvaluateOptions& options = {});
-
-// The same through the cascade: every sample uses as many experts as `assignment` calls for.
-struct CascadeEvaluateOptions {
-  ride::CascadeOptions cascade = {};
-  bool keep_logits = false;  // runs all experts on every image a second time, for expert_logits alone
-  bool profile = false;
-};
-Evaluation evaluate_cascade(ride::ResNetCifar& model, const ride::ExpertAssignment& assignment,
-                            const data::Loader& loader, const std::vector<int64_t>& counts,
-                            const CascadeEvaluateOptions& options = {});
 
 }  // namespace apps

@@ -22,6 +22,18 @@ bool enabled();
 void reset();
 std::vector<Row> rows();  // by falling time
 
+// Enabled, or not, for its own lifetime; then what was before, whatever ends it.
+class Enabled {
+ public:
+  explicit Enabled(bool on) : before_(enabled()) { enable(on); }
+  ~Enabled() { enable(before_); }
+  Enabled(const Enabled&) = delete;
+  Enabled& operator=(const Enabled&) = delete;
+
+ private:
+  bool before_;
+};
+
 // The time of a device that works behind its caller's back. A mark is a point in the device's work, after all that it
 // was given so far; nobody waits for it before the rows are asked for.
 class Clock {

@@ -130,6 +130,17 @@ class Route(Temporary):
         self.assertIn("measured peaks", said.stderr)
         self.assertEqual(json.loads(said.stdout)["experts_used"], 2)
 
+    def test_saved_logits_are_no_part_of_the_profile(self):
+        arguments = [*model_arguments(checkpoint(routed())), *THREADS, "--threshold", 1, "--profile"]
+        calls = []
+        for more in ([], ["--save-logits", self.folder / "logits.safetensors"]):
+            table = run("evaluate", *arguments, *more).stderr
+            calls.append({row[:36].strip(): row[36:].split()[2] for row in table.splitlines()[1:-1]})
+        self.assertEqual(calls[0]["conv2d_fused"], "31")  # of the first expert alone
+        self.assertEqual(calls[1], calls[0])
+        self.assertEqual(read_safetensors(self.folder / "logits.safetensors")[0]["expert_logits"][1],
+                         [2, TEST_IMAGES, 4])
+
     def test_predict_uses_the_cascade(self):
         image = next((tiny_fashion() / "test/bag").iterdir())
         for threshold, used in ((1, 1), (0, 2)):

@@ -85,6 +85,22 @@ TEST_CASE("nothing is collected while the profiler is off") {
   CHECK(profile::rows().empty());
 }
 
+TEST_CASE("Enabled leaves the profiler as it was, also where it is left by an exception") {
+  for (const bool before : {false, true}) {
+    profile::enable(before);
+    for (const bool on : {false, true}) {
+      try {
+        const profile::Enabled inside(on);
+        CHECK(profile::enabled() == on);
+        fail("work", "stopped");
+      } catch (const Error&) {
+      }
+      CHECK(profile::enabled() == before);
+    }
+  }
+  profile::enable(false);
+}
+
 TEST_CASE("calls, time and work are summed per name, an inner scope's time is not counted twice") {
   Profiling on;
   for (int i = 0; i < 3; ++i) {
