@@ -26,13 +26,18 @@ void StepResults::add(const Tensor& numbers, std::vector<std::string> names, int
 
 std::optional<double> StepResults::read_into(TrainingState& state) {
   const std::vector<Step> steps = std::exchange(steps_, {});
+  if (steps.empty()) return std::nullopt;
+  std::vector<Tensor> all;
+  for (const Step& step : steps) all.push_back(step.numbers);
+  const std::vector<double> numbers = engine::concat(all, 0).to<double>();  // the host waits once
+  auto next = numbers.begin();
   for (const Step& step : steps) {
-    const std::vector<double> numbers = step.numbers.to<double>();
-    if (!std::isfinite(numbers[0])) return numbers[0];
-    ride::LossValue loss{.total = Tensor::scalar(numbers[0], engine::DType::f64), .parts = {}};
-    for (std::size_t i = 0; i < step.names.size(); ++i)
-      loss.parts.emplace_back(step.names[i], Tensor::scalar(numbers[i + 1], engine::DType::f64));
-    state.add_batch(loss, static_cast<int64_t>(numbers.back()), step.images);
+    const double total = *next++;
+    if (!std::isfinite(total)) return total;
+    ride::LossValue loss{.total = Tensor::scalar(total, engine::DType::f64), .parts = {}};
+    for (const std::string& name : step.names)
+      loss.parts.emplace_back(name, Tensor::scalar(*next++, engine::DType::f64));
+    state.add_batch(loss, static_cast<int64_t>(*next++), step.images);
   }
   return std::nullopt;
 }
