@@ -91,6 +91,7 @@ class Training {
   apps::StepResults results_;
   std::vector<std::string> parts_;          // of the loss, by name
   std::optional<engine::StepGraph> graph_;  // with --graph
+  int64_t replayed_ = 0;                    // steps of this epoch
   Tensor graph_images_, graph_labels_, graph_numbers_;
   std::optional<apps::Evaluation> evaluation_;  // the latest
 };
@@ -144,13 +145,15 @@ Tensor Training::step(const Tensor& images, const Tensor& labels, double lr) {
 }
 
 // The same as one recorded piece of work: the batch is copied to where the recording reads it, the numbers from where
-// it leaves them. A smaller last batch is another piece of work, and simply runs.
+// it leaves them. A smaller last batch is another piece of work, and simply runs; so it does where it is the first that
+// a resumed run meets.
 Tensor Training::recorded_step(const data::Batch& batch, double lr) {
+  const bool smaller = batch.images.size(0) < train_batches_.options().batch_size && train_batches_.batches() > 1;
+  if (smaller) return step(batch.images, batch.labels, lr);
   if (!graph_images_.defined()) {
     graph_images_ = engine::empty_like(batch.images);
     graph_labels_ = engine::empty_like(batch.labels);
   }
-  if (batch.images.shape() != graph_images_.shape()) return step(batch.images, batch.labels, lr);
   engine::copy_into(batch.images, graph_images_);
   engine::copy_into(batch.labels, graph_labels_);
   graph_->run(
@@ -160,12 +163,14 @@ Tensor Training::recorded_step(const data::Batch& batch, double lr) {
         engine::copy_into(numbers, graph_numbers_);
       },
       [&] { optimizer_.prepare_replay(lr); });
+  replayed_ += graph_->recorded();
   return engine::clone(graph_numbers_);
 }
 
 std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
   criterion_.set_epoch(static_cast<int>(state_.epoch) + 1);
   if (graph_ && state_.epoch == recipe_.loss.reweight_epoch) graph_->reset();  // the loss is another one from here on
+  replayed_ = 0;
   const double lr = schedule_.rate(state_.epoch);
   model_->train();
   apps::Progress progress({.label = fmt::format("epoch {}/{}", state_.epoch + 1, recipe_.schedule.epochs),
@@ -191,8 +196,10 @@ std::optional<int> Training::train_epoch(apps::Stopwatch& watch) {
 
 // Metrics are written before the checkpoint: a kill between the two drops the line again when the run is resumed.
 void Training::finish_epoch(const apps::Stopwatch& watch) {
-  const apps::EpochReport report{
-      .lr = schedule_.rate(state_.epoch), .seconds = watch.seconds(), .images = watch.images};
+  const apps::EpochReport report{.lr = schedule_.rate(state_.epoch),
+                                 .seconds = watch.seconds(),
+                                 .images = watch.images,
+                                 .replayed = graph_ ? std::optional(replayed_) : std::nullopt};
   const bool evaluates = (state_.epoch + 1) % recipe_.schedule.evaluate_every == 0 || last_epoch();
   evaluation_.reset();
   if (evaluates) evaluation_ = apps::evaluate(*model_, test_batches_, data_.counts);
@@ -214,7 +221,10 @@ int train(const Options& options) {
   if (options.describe) return describe(recipe, options.json);
   if (options.threads) engine::set_num_threads(options.threads);
   engine::manual_seed(static_cast<uint64_t>(recipe.seed));
-  engine::profile::enable(options.profile);
+  engine::check(!(options.profile && options.graph), "ride-train",
+                "--profile sees no ops in a recorded step: leave out --graph or --profile");
+  if (options.profile) engine::profile::set_clock(engine::clock_of(options.device.open()));
+  const engine::profile::Enabled profiled(options.profile);
   apps::catch_stop_signals();
   const int code = Training(recipe, options).run();
   if (options.profile) fmt::print("{}", engine::profile::table());
@@ -248,7 +258,8 @@ int main(int argc, char** argv) {
   app.add_option("--loader-threads", options.loader_threads, "that prepare images")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_flag("--profile", options.profile, "print time, GFLOP/s and GB/s of every op at the end");
+  app.add_flag("--profile", options.profile,
+               "print time, GFLOP/s and GB/s of every op of the training steps at the end");
   app.add_flag("--describe", options.describe, "print layers, parameters and MACs, and stop");
   app.add_flag("--json", options.json, "with --describe: as JSON");
   app.add_flag("--print-recipe", options.print_recipe, "print the resolved recipe, and stop");

@@ -53,7 +53,8 @@ std::string epoch_line(const ride::Recipe& recipe, const TrainingState& state, c
     line += fmt::format("  test {} (many {} medium {} few {}) loss {:.4f}", cell(test->metrics.accuracy),
                         cell(test->metrics.many.accuracy), cell(test->metrics.medium.accuracy),
                         cell(test->metrics.few.accuracy), test->loss);
-  return line + fmt::format("  {:.1f} s, {:.0f} images/s", report.seconds, images_per_second(report));
+  line += fmt::format("  {:.1f} s, {:.0f} images/s", report.seconds, images_per_second(report));
+  return report.replayed ? line + fmt::format(", steps replayed: {}", *report.replayed) : line;
 }
 
 std::vector<std::pair<std::string, double>> epoch_metrics(const TrainingState& state, const EpochReport& report,

@@ -1,6 +1,7 @@
 // How results are told: lines and tables for people, key-value pairs for metrics.jsonl, JSON for other programs.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,9 +29,11 @@ struct EpochReport {
   double lr = 0;
   double seconds = 0;  // of training
   int64_t images = 0;  // trained on in these seconds; fewer than the epoch has where it was resumed inside
+  std::optional<int64_t> replayed = {};  // steps from a recording; none: not told
 };
 
-// "epoch 3/30  lr 0.06  loss 4.1 acc 12.3  test 15.2 (many 35.1 medium 8.0 few 0.4) loss 3.9  21.3 s, 509 images/s"
+// "epoch 3/30  lr 0.06  loss 4.1 acc 12.3  test 15.2 (many 35.1 medium 8.0 few 0.4) loss 3.9  21.3 s, 509 images/s",
+// and ", steps replayed: 84".
 std::string epoch_line(const ride::Recipe& recipe, const TrainingState& state, const EpochReport& report,
                        const std::optional<Evaluation>& test);
 

@@ -134,6 +134,14 @@ class Training(Temporary):
         self.assertTrue(any("layer2s.1.0.conv1.weight" in name for name in tensors if name.startswith("optimizer.")))
         self.assertIn('name = "tiny"', metadata["recipe"])
 
+    def test_profile(self):
+        arguments = train_arguments(self.folder, "--profile", data__largest=20)
+        rows = {row[:36].strip(): row[36:].split() for row in run("train", *arguments).stdout.splitlines()}
+        # Every step of both epochs, and nothing of the evaluation between them.
+        self.assertEqual((rows["sgd"][2], rows["conv2d"][2]), ("12", str(12 * (11 + 2 * 20))))
+        self.assertNotIn("(between ops)", rows)
+        self.assertIn("leave out --graph or --profile", error_of("train", *arguments, "--graph"))
+
     def test_distillation(self):
         arguments = train_arguments(self.folder / "run", distill__weight=1, schedule__epochs=1)
         self.assertIn("--teacher", error_of("train", *arguments))
