@@ -43,7 +43,9 @@ class Temporary(unittest.TestCase):
 
 
 def command(program, *arguments):
-    return [str(part) for part in (BUILD / f"apps/ride-{program}", *arguments)]
+    """`program`: the name after ride-, or a path."""
+    path = program if isinstance(program, Path) else BUILD / f"apps/ride-{program}"
+    return [str(part) for part in (path, *arguments)]
 
 
 def run(program, *arguments, code=0, **options):
