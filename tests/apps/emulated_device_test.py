@@ -140,7 +140,8 @@ class Inference(Temporary):
     def test_prediction(self):
         images = sorted((tiny_fashion() / "test/bag").iterdir())[:2]
         arguments = [*model_arguments(checkpoint(routed()), **SMALL), "--threshold", 0, *images]
-        there, here = (run(program, *arguments, *device).stdout for program, device in ((PREDICT, CUDA), ("predict", [])))
+        there = run(PREDICT, *arguments, *CUDA).stdout
+        here = run("predict", *arguments).stdout
         self.assertEqual(re.findall(r"\(\d of 2 experts\)\n.*", there), re.findall(r"\(\d of 2 experts\)\n.*", here))
         self.assertEqual(there.count("(2 of 2 experts)"), 2)
 

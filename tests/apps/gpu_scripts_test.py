@@ -1,12 +1,12 @@
-"""tests/gpu: run.sh in small on the CPU, what it says of a step that fails, a machine without a GPU, bad input; an
-archive of pack.sh, unpacked and run."""
+"""tests/gpu: run.sh in small on the CPU, its tests on the emulated device, what it says of a step that fails, a machine
+without a GPU, bad input; an archive of pack.sh, unpacked and run."""
 import json
 import os
 import shutil
 import subprocess
 import unittest
 
-from support import BUILD, ENVIRONMENT, ROOT, TINY, Temporary, needs_fashion, run, tiny_fashion
+from support import BUILD, ENVIRONMENT, ROOT, TINY, Temporary, needs_fashion, overrides, run, tiny_fashion
 
 SCRIPTS = ROOT / "tests/gpu"
 PEER = """
@@ -17,9 +17,9 @@ if "--help" not in sys.argv:
 """
 
 
-def script(path, *arguments, code=0):
+def script(path, *arguments, code=0, environment=None):
     done = subprocess.run([str(part) for part in (path, *arguments)], capture_output=True, text=True, timeout=300,
-                          env=ENVIRONMENT | {"OMP_NUM_THREADS": "2"})
+                          env=ENVIRONMENT | {"OMP_NUM_THREADS": "2"} | (environment or {}))
     if done.returncode != code:
         raise AssertionError(f"exit code {done.returncode}, expected {code}\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
     return done
@@ -54,6 +54,30 @@ class Run(Temporary):
         self.assertEqual(lines[-1], "10 passed, 1 failed, 1 skipped")
         self.assertTrue(any(line.startswith("failed: predict (exit status 3; ") for line in lines))
         self.assertIn("no such luck", lines)
+
+    @needs_fashion
+    def test_emulated_device(self):
+        # As on a machine with a GPU: the programs on the emulated device, and a tool that lists it. Two epochs of three
+        # steps on 8x8 pixels, so few as the emulator is slow; the third full batch is recorded.
+        apps, tools = self.folder / "build/apps", self.folder / "tools"
+        for folder in (apps, tools):
+            folder.mkdir(parents=True)
+        for program in ("train", "route", "evaluate", "predict", "bench"):
+            (apps / f"ride-{program}").symlink_to(BUILD / f"tests/emulator/ride-{program}-emulated")
+        (tools / "nvidia-smi").write_text("#!/bin/sh\necho GPU 0: emulated\n")
+        (tools / "nvidia-smi").chmod(0o755)
+        settings = {"data.batch": 16, "data.largest": 20, "data.image_size": 8, "augment.crop_padding": 1,
+                    "loss.reweight_epoch": -1, "optim.lr": 0.0003}
+        done = script(SCRIPTS / "run.sh", "--build", self.folder / "build", "--out", self.folder / "out", "--only",
+                      "tests", "--recipe", TINY, "--data", tiny_fashion(), *overrides(settings),
+                      environment={"PATH": f"{tools}:{os.environ['PATH']}"})
+        rows = {line[:46].strip(): line[46:].split()[:3] for line in done.stdout.splitlines()}
+        for name in ("a device that is not there", "train, recorded step: the same loss", "evaluate: as on the CPU",
+                     "evaluate the cascade: as on the CPU", "predict", "evaluate in bf16: as in f32",
+                     "resume on the CPU what the device began", "resume on the device what the CPU began"):
+            self.assertEqual(rows[name], ["1", "0", "0"], name)
+        self.assertRegex((self.folder / "out/recorded/train.log").read_text(), "steps replayed: [1-9]")
+        self.assertIn('"emulated device', (self.folder / "out/back/run.json").read_text())
 
     def test_measurements(self):
         (self.folder / "peer.py").write_text(PEER)
