@@ -45,13 +45,13 @@ class Run(Temporary):
                            tiny_fashion(), "--set", "data.batch=24", "--set", "optim.lr=0.003", code=1)
         head = next(i for i, line in enumerate(lines) if line.split() == ["test", "passed", "failed", "skipped",
                                                                          "seconds"])
-        rows = {line[:46].strip(): tuple(map(int, line[46:].split()[:3])) for line in lines[head + 1:head + 13]}
+        rows = {line[:46].strip(): tuple(map(int, line[46:].split()[:3])) for line in lines[head + 1:head + 15]}
         self.assertEqual(rows.pop("test-gpu: the parity suite"), (0, 0, 1))
         self.assertEqual(rows.pop("predict"), (0, 1, 0))
-        self.assertEqual(len(rows), 10)
+        self.assertEqual(len(rows), 12)
         for name, counts in rows.items():
             self.assertEqual(counts, (1, 0, 0), name)
-        self.assertEqual(lines[-1], "10 passed, 1 failed, 1 skipped")
+        self.assertEqual(lines[-1], "12 passed, 1 failed, 1 skipped")
         self.assertTrue(any(line.startswith("failed: predict (exit status 3; ") for line in lines))
         self.assertIn("no such luck", lines)
 

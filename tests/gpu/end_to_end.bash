@@ -54,6 +54,18 @@ train_recorded() {
   train recorded --device "$device" --graph && same_loss_as_plain recorded 0.05
 }
 
+# Two runs end with the same file, bit for bit: weights, optimizer, losses.
+train_deterministic() {
+  needs plain || return
+  train same --device "$device" --deterministic && train same-again --device "$device" --deterministic &&
+    cmp "$(checkpoint same)" "$(checkpoint same-again)" && same_loss_as_plain same 0.05
+}
+
+train_autotuned() {
+  needs plain || return
+  train autotuned --device "$device" --autotune && same_loss_as_plain autotuned 0.05
+}
+
 # With roundings of 1/256 at every layer.
 train_bf16() {
   needs plain || return
@@ -160,6 +172,8 @@ run_tests() {
   settings+=(--data "$data")
   check "train" train_plain
   check "train, recorded step: the same loss" train_recorded
+  check "train twice, deterministic: the same bits" train_deterministic
+  check "train, autotuned: the same loss" train_autotuned
   check "evaluate: as on the CPU" evaluate_both
   check "route" route
   check "evaluate the cascade: as on the CPU" evaluate_cascade
