@@ -5,7 +5,6 @@
 //   ENGINE_SHARED(T, a, n)       T a[n] in shared memory
 //   ENGINE_DYNAMIC_SHARED(T, a)  the launch's dynamic shared memory as T a[]
 //   load<N>(p, i), store(p, i, v)   N neighbours at once; i is a multiple of N, p aligned to N elements
-//   atomic_add(p, i, value)      p[i] += value, by one thread at a time
 //   claim(flag)                  sets *flag from 0 to 1; true for the one thread that did
 #pragma once
 #include <cuda_runtime.h>
@@ -34,11 +33,6 @@ __device__ Vec<std::remove_const_t<T>, N> load(T* p, int64_t i) {
 template <int N, class T>
 __device__ void store(T* p, int64_t i, const Vec<T, N>& value) {
   *reinterpret_cast<Vec<T, N>*>(p + i) = value;
-}
-
-template <class T>
-__device__ T atomic_add(T* p, int64_t i, T value) {
-  return atomicAdd(p + i, value);
 }
 
 __device__ inline bool claim(uint32_t* flag) { return atomicCAS(flag, 0u, 1u) == 0; }

@@ -182,12 +182,15 @@ __global__ void early_exit(int n, Global<float> y) {
   y[t] = row[(t + 1) % n];
 }
 
+// As atomicAdd: fibers change places only where they wait, so nothing comes between.
+void atomic_add(Global<int64_t> p, int64_t i, int64_t value) { p[i] = p[i] + value; }
+
 // How many numbers are even, and how many warps have met a negative one: votes, then one addition for a warp.
 __global__ void count_even(int64_t n, Global<const int64_t> x, Global<int64_t> counts) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const uint32_t even = __ballot_sync(0xffffffffu, i < n && x[i] % 2 == 0);
-  if (threadIdx.x % 32 == 0) atomic_add(counts, 0, static_cast<int64_t>(__popc(even)));
-  if (__any_sync(0xffffffffu, i < n && x[i] < 0) && threadIdx.x % 32 == 0) atomic_add(counts, 1, int64_t{1});
+  if (threadIdx.x % 32 == 0) atomic_add(counts, 0, __popc(even));
+  if (__any_sync(0xffffffffu, i < n && x[i] < 0) && threadIdx.x % 32 == 0) atomic_add(counts, 1, 1);
 }
 
 __global__ void shuffles(Global<float> y) {

@@ -113,13 +113,6 @@ void store(emulator::Pointer<T> p, int64_t i, const Vec<T, N>& value) {
 }
 
 // Fibers change places only where they wait, so nothing comes between.
-template <class T>
-T atomic_add(emulator::Pointer<T> p, int64_t i, T value) {
-  const T before = p[i];
-  p[i] = before + value;
-  return before;
-}
-
 inline bool claim(uint32_t* flag) { return std::exchange(*flag, 1u) == 0; }
 
 template <class T>
