@@ -1,11 +1,9 @@
-// Inputs for kernels, and runs of them in all orders of the emulator.
+// Inputs for kernels.
 #pragma once
-#include <doctest/doctest.h>
-
 #include <vector>
 
 #include "engine/kernels/select.h"
-#include "tests/emulator/execution.h"
+#include "tests/parity/device.h"
 
 namespace engine::test {
 
@@ -28,16 +26,6 @@ inline Tensor pattern(const Shape& shape, TensorOptions options, int seed) {
   const Tensor y = Tensor::empty(shape, options);
   kernels(y).elementwise.copy(Tensor::from(values, shape), y);
   return y;
-}
-
-template <class F>
-void in_every_order(F&& f) {
-  for (const auto order : {emulator::Order::forward, emulator::Order::backward, emulator::Order::shuffled}) {
-    emulator::set_order(order);
-    CAPTURE(static_cast<int>(order));
-    f();
-  }
-  emulator::set_order(emulator::Order::forward);
 }
 
 }  // namespace engine::test

@@ -1,7 +1,6 @@
-// Convolution on the emulated device beside the CPU's: what conv.cpp gives to cuDNN and makes of its results.
+// Convolution on the device beside the CPU's: what conv.cpp gives to cuDNN and makes of its results.
 #include <doctest/doctest.h>
 
-#include "engine/core/numerics.h"
 #include "engine/kernels/select.h"
 #include "tests/distance.h"
 #include "tests/emulator/compare.h"
@@ -35,12 +34,6 @@ const std::vector<Case> cases{
     {{1, 5, 11, 7}, {7, 5, 3, 2}, {.padding = {0, 1}, .dilation = {2, 3}}},
 };
 
-// In f32 as the CPU.
-Device strict_device() {
-  allow_tf32(false);
-  return open_device("cuda");
-}
-
 Tensor on(const Tensor& x, Device device) { return x.defined() ? x.to(device) : x; }
 
 double tolerance(DType dtype) {  // 16-bit: dw and the bias are rounded to the type on the device alone
@@ -65,8 +58,8 @@ void for_all(F&& check) {
 
 }  // namespace
 
-TEST_CASE("convolution on the emulated device gives what the CPU gives, with and without a bias") {
-  const Device device = strict_device();
+TEST_CASE("convolution on the device gives what the CPU gives, with and without a bias") {
+  DEVICE_OR_SKIP(device);
   for_all([&](const Case& c, const TensorOptions& options) {
     const Tensor x = pattern(c.x, options, 1), w = pattern(c.w, parameters(options.dtype), 2);
     for (const Tensor& bias : {Tensor(), pattern({c.w[0]}, parameters(options.dtype), 3)}) {
@@ -81,7 +74,7 @@ TEST_CASE("convolution on the emulated device gives what the CPU gives, with and
 }
 
 TEST_CASE("the gradients of a convolution") {
-  const Device device = strict_device();
+  DEVICE_OR_SKIP(device);
   for_all([&](const Case& c, const TensorOptions& options) {
     const Tensor x = pattern(c.x, options, 1), w = pattern(c.w, parameters(options.dtype), 2);
     const Tensor dy = pattern(c.y(), options, 3), onto = pattern(c.x, options, 4);
@@ -100,7 +93,7 @@ TEST_CASE("the gradients of a convolution") {
 }
 
 TEST_CASE("convolution with moments") {
-  const Device device = strict_device();
+  DEVICE_OR_SKIP(device);
   const Case& c = cases[0];
   const Tensor x = pattern(c.x, {.dtype = DType::bf16, .format = MemoryFormat::channels_last}, 1);
   const Tensor w = pattern(c.w, {}, 2);
@@ -117,7 +110,7 @@ TEST_CASE("convolution with moments") {
 }
 
 TEST_CASE("convolution, bias, residual and ReLU in one pass, over weights that are arranged once") {
-  const Device device = strict_device();
+  DEVICE_OR_SKIP(device);
   for_all([&](const Case& c, const TensorOptions& options) {
     const Tensor x = pattern(c.x, options, 1), w = pattern(c.w, parameters(options.dtype), 2);
     ConstantWeights weights(w), there(w.to(device));
@@ -136,7 +129,7 @@ TEST_CASE("convolution, bias, residual and ReLU in one pass, over weights that a
 }
 
 TEST_CASE("convolution of views, of 16-bit weights and of nothing") {
-  const Device device = strict_device();
+  DEVICE_OR_SKIP(device);
   const ConvKernels &cpu = kernels(Device{}).conv, &cuda = kernels(device).conv;
   const Case& c = cases[0];
   const TensorOptions last{.dtype = DType::bf16, .format = MemoryFormat::channels_last};

@@ -1,4 +1,4 @@
-// Images moved and normalised by the emulated device, beside the CPU, bit for bit.
+// Images moved and normalised by the device, beside the CPU, bit for bit.
 #include "engine/ops/image.h"
 #include "data/transforms.h"
 #include "engine/ops/elementwise.h"
@@ -48,16 +48,21 @@ void compare(const Tensor& images) {
 
 }  // namespace
 
-TEST_CASE("augment on the emulated device gives what the CPU gives") {
+TEST_CASE("augment on the device gives what the CPU gives") {
+  DEVICE_OR_SKIP(device);
   for (const Shape& shape : {Shape{1, 3, 1, 1}, Shape{5, 1, 1, 1}, Shape{2, 3, 1, 7}, Shape{3, 3, 5, 3},
                              Shape{2, 1, 13, 8}, Shape{2, 3, 32, 32}, Shape{0, 3, 4, 4}})
     compare(images_of(shape));
 }
 
-// More elements than the device's threads in one round.
-TEST_CASE("augment of many images") { compare(images_of({12, 3, 32, 32})); }
+// More elements than the emulated device's threads in one round.
+TEST_CASE("augment of many images") {
+  DEVICE_OR_SKIP(device);
+  compare(images_of({12, 3, 32, 32}));
+}
 
 TEST_CASE("augment of images that lie in any way") {
+  DEVICE_OR_SKIP(device);
   const Tensor images = images_of({3, 3, 6, 8});
   compare(contiguous(images, MemoryFormat::channels_last));
   compare(transpose(images, 2, 3));
@@ -66,7 +71,8 @@ TEST_CASE("augment of images that lie in any way") {
 }
 
 TEST_CASE("augment on a device has no batch_lanes") {
-  const Tensor images = images_of({2, 3, 4, 4}).to(open_device("cuda"));
+  DEVICE_OR_SKIP(device);
+  const Tensor images = images_of({2, 3, 4, 4}).to(device);
   const std::string error = error_of([&] {
     augment(images, motions_of(images.shape()).to(images.device()), table_of(3).to(images.device()),
             MemoryFormat::batch_lanes);

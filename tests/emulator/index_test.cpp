@@ -1,4 +1,4 @@
-// Gather and scatter in the emulator beside the CPU's.
+// Gather and scatter beside the CPU's.
 #include "engine/cuda/scatter_plan.h"
 #include "tests/emulator/support.h"
 #include "tests/error_of.h"
@@ -51,6 +51,7 @@ Tensor thirds(const Shape& shape, DType dtype) {
 }  // namespace
 
 TEST_CASE("gather along any axis, of all types") {
+  DEVICE_OR_SKIP(device);
   in_every_order([] {
     for (const DType dtype : all_types) {
       const Tensor x = random_tensor({5, 7, 9}, dtype);
@@ -63,6 +64,7 @@ TEST_CASE("gather along any axis, of all types") {
 }
 
 TEST_CASE("index_select: whole rows by vectors") {
+  DEVICE_OR_SKIP(device);
   for (const DType dtype : all_types) {
     const Tensor x = random_tensor({6, 3, 32}, dtype), list = random_indices({10}, 6);
     check_gather(x, 0, stretched(list, {10, 3, 32}, 0));
@@ -76,6 +78,7 @@ TEST_CASE("index_select: whole rows by vectors") {
 }
 
 TEST_CASE("scatter walks the sources of each line in order") {
+  DEVICE_OR_SKIP(device);
   in_every_order([] {
     for (const DType dtype : all_types) {
       const Tensor onto = thirds({5, 7, 9}, dtype);
@@ -90,6 +93,7 @@ TEST_CASE("scatter walks the sources of each line in order") {
 }
 
 TEST_CASE("scatter sorts the sources of long lines") {
+  DEVICE_OR_SKIP(device);
   CHECK(!cuda::walks_lines(7 * 3, 200));
   CHECK(cuda::walks_lines(7 * 3, 64));
   CHECK(cuda::walks_lines(1 << 16, 200));
@@ -110,7 +114,7 @@ TEST_CASE("scatter sorts the sources of long lines") {
 }
 
 TEST_CASE("an index that is out of range is reported by the next wait, with its value") {
-  const Device device = open_device("cuda");
+  DEVICE_OR_SKIP(device);
   const Tensor x = random_tensor({5, 4}, DType::f32).to(device);
   const auto wait = [&] { x.to<float>(); };
   for (const int64_t bad : {int64_t{5}, int64_t{-1}, int64_t{1} << 40}) {
@@ -132,8 +136,8 @@ TEST_CASE("an index that is out of range is reported by the next wait, with its 
 }
 
 TEST_CASE("a mask is taken apart as the CPU does it") {
-  in_every_order([] {
-    const Device device = open_device("cuda");
+  DEVICE_OR_SKIP(device);
+  in_every_order([&] {
     for (const int64_t n : {0, 1, 2, 31, 250, 512, 513, 3000}) {
       const Tensor mask = Tensor::empty({n}, {.dtype = DType::boolean});
       for (int64_t i = 0; i < n; ++i) mask.data<bool>()[i] = (i * i + n) % 7 < 3;

@@ -1,4 +1,4 @@
-// Matrix product on the emulated device beside the CPU's: what matmul.cpp gives to cuBLASLt and makes of its results.
+// Matrix product on the device beside the CPU's: what matmul.cpp gives to cuBLASLt and makes of its results.
 #include <doctest/doctest.h>
 
 #include "engine/kernels/select.h"
@@ -28,7 +28,8 @@ Tensor t(const Tensor& x) { return transpose(x, -1, -2); }
 
 }  // namespace
 
-TEST_CASE("matrix products on the emulated device give what the CPU gives, in all layouts") {
+TEST_CASE("matrix products on the device give what the CPU gives, in all layouts") {
+  DEVICE_OR_SKIP(device);
   const Tensor bias = pattern({5}, {}, 9), strided_bias = pattern({10}, {}, 9).as_strided({5}, {2});
   for (const Tensor& b : {Tensor(), bias, strided_bias})
     for (const Tensor& a :
@@ -41,6 +42,7 @@ TEST_CASE("matrix products on the emulated device give what the CPU gives, in al
 }
 
 TEST_CASE("matrix products of batches, of single rows and columns, and of nothing") {
+  DEVICE_OR_SKIP(device);
   compare(pattern({3, 4, 6}, {}, 1), pattern({3, 6, 5}, {}, 2), pattern({5}, {}, 3), Tensor::empty({3, 4, 5}), 1e-5);
   compare(pattern({3, 4, 6}, {}, 1), t(pattern({3, 5, 6}, {}, 2)), {}, Tensor::empty({3, 4, 5}), 1e-5);
   compare(pattern({3, 4, 6}, {}, 1), pattern({6, 5}, {}, 2).as_strided({3, 6, 5}, {0, 5, 1}), {},
@@ -50,13 +52,13 @@ TEST_CASE("matrix products of batches, of single rows and columns, and of nothin
   compare(pattern({7, 3}, {}, 1), pattern({3, 1}, {}, 2), {}, Tensor::empty({7, 1}), 1e-5);
   compare(Tensor::empty({4, 0}), Tensor::empty({0, 5}), pattern({5}, {}, 3), Tensor::empty({4, 5}), 1e-7);
   compare(Tensor::empty({4, 0}), Tensor::empty({0, 5}), {}, Tensor::empty({4, 5}), 1e-7);
-  const Device device = open_device("cuda");
   const Tensor none = Tensor::empty({0, 5}, {.device = device});
   kernels(device).matmul.matmul(Tensor::empty({0, 6}, {.device = device}), Tensor::empty({6, 5}, {.device = device}),
                                 {}, none);
 }
 
 TEST_CASE("matrix products of mixed types, with a bias of f32 or of the product's type") {
+  DEVICE_OR_SKIP(device);
   using enum DType;
   const auto product = [](DType a, DType b, DType y, DType bias, double tolerance) {
     compare(pattern({9, 17}, {.dtype = a}, 1), t(pattern({8, 17}, {.dtype = b}, 2)), pattern({8}, {.dtype = bias}, 3),

@@ -1,4 +1,4 @@
-// Batch norm of engine/cuda in the emulator, beside the CPU's.
+// Batch norm of engine/cuda beside the CPU's.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -90,7 +90,8 @@ void compare(const Inputs& in) {
 
 }  // namespace
 
-TEST_CASE("batch norm on the emulated device gives what the CPU gives") {
+TEST_CASE("batch norm on the device gives what the CPU gives") {
+  DEVICE_OR_SKIP(device);
   constexpr MemoryFormat last = MemoryFormat::channels_last, rows = MemoryFormat::contiguous;
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::f64}) {
     CAPTURE(name(dtype));
@@ -103,6 +104,7 @@ TEST_CASE("batch norm on the emulated device gives what the CPU gives") {
 }
 
 TEST_CASE("batch norm over several groups of columns and chunks of rows") {
+  DEVICE_OR_SKIP(device);
   compare(inputs({9, 200, 8, 8}, {.format = MemoryFormat::channels_last}, false, true));
   compare(inputs({9, 8, 24, 24}, {.dtype = DType::bf16, .format = MemoryFormat::channels_last}, false, true));
   compare(inputs({40, 2, 12, 12}, {}, false, true));
@@ -110,6 +112,7 @@ TEST_CASE("batch norm over several groups of columns and chunks of rows") {
 }
 
 TEST_CASE("batch norm of views") {
+  DEVICE_OR_SKIP(device);
   Inputs in = inputs({4, 16, 6, 6}, {.format = MemoryFormat::channels_last}, true, true);
   const Tensor wide = pattern({4, 18, 6, 7}, {.format = MemoryFormat::channels_last}, 6);
   in.x = wide.as_strided({4, 16, 6, 6}, wide.strides(), 1);
@@ -121,12 +124,14 @@ TEST_CASE("batch norm of views") {
 }
 
 TEST_CASE("batch norm's gradient with constant statistics") {
+  DEVICE_OR_SKIP(device);
   Inputs in = inputs({3, 8, 4, 4}, {.format = MemoryFormat::channels_last}, true, true);
   in.batch_statistics = false;
   compare(in);
 }
 
-TEST_CASE("batch norm's running statistics on the emulated device") {
+TEST_CASE("batch norm's running statistics on the device") {
+  DEVICE_OR_SKIP(device);
   for (const DType dtype : {DType::f32, DType::f64})
     for (const int64_t channels : {1, 77, 300}) {
       const auto update = [&](Device device) {
@@ -138,14 +143,14 @@ TEST_CASE("batch norm's running statistics on the emulated device") {
       };
       const auto want = update({});
       in_every_order([&] {
-        const auto got = update(open_device("cuda"));
+        const auto got = update(device);
         for (std::size_t i = 0; i < want.size(); ++i) CHECK(relative_distance(got[i], want[i]) < 1e-6);
       });
     }
 }
 
 TEST_CASE("batch norm of nothing, and what is not a number") {
-  const Device device = open_device("cuda");
+  DEVICE_OR_SKIP(device);
   const Results none = run(inputs({0, 8, 4, 4}, {.format = MemoryFormat::channels_last}, true, true), device);
   CHECK(std::isnan(none.mean.to<double>()[7]));
   CHECK(std::isnan(none.variance.to<double>()[7]));
@@ -163,13 +168,14 @@ TEST_CASE("batch norm of nothing, and what is not a number") {
 }
 
 TEST_CASE("batch norm's variance survives a mean far from zero and a first value far from the others") {
+  DEVICE_OR_SKIP(device);
   constexpr int64_t n = 4096;
   std::vector<float> values(2 * n);
   for (int64_t i = 0; i < n; ++i) {
     values[2 * i] = 30000.f + static_cast<float>(i % 2);  // variance 1/4
     values[2 * i + 1] = i ? static_cast<float>(i % 2) : 20000.f;
   }
-  const Tensor x = Tensor::from(values, {n, 2}).to(open_device("cuda"));
+  const Tensor x = Tensor::from(values, {n, 2}).to(device);
   const Tensor mean = Tensor::empty({2}, {.device = x.device()}), variance = empty_like(mean);
   kernels(x).norm.statistics(x, mean, variance);
   const double outlier = (20000.0 + (n / 2)) / n;
@@ -181,8 +187,8 @@ TEST_CASE("batch norm's variance survives a mean far from zero and a first value
 }
 
 TEST_CASE("batch norm's kernels in a recorded step leave their counters ready for the next replay") {
+  DEVICE_OR_SKIP(device);
   const Inputs in = inputs({9, 8, 24, 24}, {.format = MemoryFormat::channels_last}, false, false);
-  const Device device = open_device("cuda");
   const NormKernels& norm = kernels(device).norm;
   const Tensor x = in.x.to(device), mean = Tensor::empty({8}, {.device = device}), variance = empty_like(mean);
   norm.statistics(x, mean, variance);

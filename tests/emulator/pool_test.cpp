@@ -1,4 +1,4 @@
-// Pooling of engine/cuda in the emulator, beside the CPU's.
+// Pooling of engine/cuda beside the CPU's.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -70,7 +70,8 @@ void compare(Kind kind, const Shape& shape, TensorOptions options, const Pool2dO
 
 }  // namespace
 
-TEST_CASE("max and average pooling on the emulated device give what the CPU gives") {
+TEST_CASE("max and average pooling on the device give what the CPU gives") {
+  DEVICE_OR_SKIP(device);
   for (const Kind kind : {Kind::max, Kind::average})
     for (const DType dtype : floating)
       for (const MemoryFormat format : {last, rows}) {
@@ -86,6 +87,7 @@ TEST_CASE("max and average pooling on the emulated device give what the CPU give
 }
 
 TEST_CASE("pooling of views") {
+  DEVICE_OR_SKIP(device);
   const Tensor wide = pattern({2, 18, 7, 8}, {.format = last}, 3);
   const Tensor x = wide.as_strided({2, 16, 6, 7}, wide.strides(), 1);
   const Tensor dy = pattern({1, 16, 1, 1}, {}, 4).as_strided({2, 16, 3, 3}, {0, 1, 0, 0});
@@ -94,6 +96,7 @@ TEST_CASE("pooling of views") {
 }
 
 TEST_CASE("average over whole maps") {
+  DEVICE_OR_SKIP(device);
   for (const DType dtype : floating)
     for (const MemoryFormat format : {last, rows})
       for (const Shape& shape : {Shape{3, 16, 8, 8}, Shape{2, 10, 3, 5}, Shape{33, 1, 2, 1}, Shape{1, 200, 1, 1}})
@@ -102,18 +105,19 @@ TEST_CASE("average over whole maps") {
 }
 
 TEST_CASE("pooling of nothing") {
+  DEVICE_OR_SKIP(device);
   const Tensor x = Tensor::empty({0, 4, 4, 4}), dy = Tensor::empty({0, 4, 2, 2});
   for (const Kind kind : {Kind::max, Kind::average}) compare(kind, x, dy, {.kernel = 2, .stride = 2});
   compare(Kind::whole, x, Tensor::empty({0, 4}));
 }
 
 TEST_CASE("the first of equals and the last NaN win a window; a window of -inf has a winner too") {
+  DEVICE_OR_SKIP(device);
   const float nan = std::nanf(""), low = -std::numeric_limits<float>::infinity();
   const Tensor x = Tensor::from(std::vector<float>{1, 1, nan, 5, low, low, 1, 1, 5, nan, low, low}, {1, 1, 2, 6});
   const Tensor dy = Tensor::from(std::vector<float>{1, 2, 3}, {1, 1, 1, 3});
   for (const DType dtype : floating) {
-    const Results r =
-        run(Kind::max, typed(x, dtype), typed(dy, dtype), {.kernel = 2, .stride = 2}, open_device("cuda"));
+    const Results r = run(Kind::max, typed(x, dtype), typed(dy, dtype), {.kernel = 2, .stride = 2}, device);
     const std::vector<double> y = r.y.to<double>();
     CHECK(y[0] == 1);
     CHECK(std::isnan(y[1]));
@@ -138,12 +142,13 @@ TEST_CASE("a pixel is in the windows that cover it") {
         }
 }
 
-TEST_CASE("subsampling on the emulated device gives what the CPU gives") {
+TEST_CASE("subsampling on the device gives what the CPU gives") {
+  DEVICE_OR_SKIP(device);
   struct Case {
     Shape x;
     SubsampleOptions options;
   };
-  const auto compare_case = [](const Tensor& x, const Tensor& dy, const SubsampleOptions& o) {
+  const auto compare_case = [&](const Tensor& x, const Tensor& dy, const SubsampleOptions& o) {
     const auto results = [&](Device device, bool add) {
       const PoolKernels& pool = kernels(device).pool;
       const Tensor y = Tensor::full(dy.shape(), 77, {x.dtype(), device, x.format()});
@@ -156,7 +161,7 @@ TEST_CASE("subsampling on the emulated device gives what the CPU gives") {
     for (const bool add : {false, true}) {
       const Results want = results({}, add);
       in_every_order([&] {
-        const Results got = results(open_device("cuda"), add);
+        const Results got = results(device, add);
         CHECK(got.y.to<double>() == want.y.to<double>());
         CHECK(got.dx.to<double>() == want.dx.to<double>());
       });

@@ -1,4 +1,4 @@
-// Sums and positions of maxima in the emulator beside the CPU's.
+// Sums and positions of maxima beside the CPU's.
 #include "engine/cuda/reduction_shape.h"
 #include "tests/emulator/support.h"
 
@@ -43,6 +43,7 @@ Tensor channels_last(const Tensor& x) {
 }  // namespace
 
 TEST_CASE("sums over any axes") {
+  DEVICE_OR_SKIP(device);
   in_every_order([] {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i64}) {
       check_sum(random_tensor({1}, dtype), {0});
@@ -62,6 +63,7 @@ TEST_CASE("sums over any axes") {
 }
 
 TEST_CASE("sums of views") {
+  DEVICE_OR_SKIP(device);
   const Tensor x = random_tensor({6, 40}, DType::f32);
   check_sum(x.as_strided({40, 6}, {1, 40}), {0});
   check_sum(x.as_strided({40, 6}, {1, 40}), {1});
@@ -74,11 +76,11 @@ TEST_CASE("sums of views") {
 
 // Few sets of many terms are shared by several blocks.
 TEST_CASE("large sums: the CPU's value and the same bits in every order") {
+  DEVICE_OR_SKIP(device);
   for (const auto& [shape, axis] :
        std::vector<std::pair<Shape, int>>{{{100001}, 0}, {{2, 50001}, 1}, {{50001, 2}, 0}}) {
     const Tensor x = random_tensor(shape, DType::f32);
     check_sum(x, {axis});
-    const Device device = open_device("cuda");
     std::vector<float> first;
     const Tensor scaled = x.to(device);
     kernels(device).elementwise.unary({UnaryOp::affine, 0.1, 0.3}, scaled, scaled);
@@ -92,13 +94,14 @@ TEST_CASE("large sums: the CPU's value and the same bits in every order") {
 }
 
 TEST_CASE("a sum of many small terms stays accurate") {
-  const Device device = open_device("cuda");
+  DEVICE_OR_SKIP(device);
   const Tensor x = Tensor::full({1 << 20}, 0.1, {.device = device}), y = Tensor::empty({1}, {.device = device});
   kernels(device).reduce.sum(x, 1, y);
   CHECK(y.item() == doctest::Approx(0.1f * (1 << 20)).epsilon(1e-6));
 }
 
 TEST_CASE("the position of the largest element") {
+  DEVICE_OR_SKIP(device);
   in_every_order([] {
     for (const DType dtype : all_types) {
       check_argmax(random_tensor({1}, dtype), 0);
@@ -114,6 +117,7 @@ TEST_CASE("the position of the largest element") {
 }
 
 TEST_CASE("the first NaN is the largest element") {
+  DEVICE_OR_SKIP(device);
   const float nan = std::nanf("");
   check_argmax(Tensor::from(std::vector<float>{1, nan, INFINITY, nan, 5, 5, 7, 7}, {2, 4}), 1);
   std::vector<float> many(20000, 1.0f);

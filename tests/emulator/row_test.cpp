@@ -1,4 +1,4 @@
-// Order and softmax of rows in the emulator beside the CPU's.
+// Order and softmax of rows beside the CPU's.
 #include "engine/kernels/order.h"
 #include "tests/emulator/support.h"
 
@@ -44,6 +44,7 @@ void check_softmax(const Tensor& x) {
 }  // namespace
 
 TEST_CASE("the order of rows that fit a block, with many equal elements") {
+  DEVICE_OR_SKIP(device);
   in_every_order([] {
     for (const DType dtype : all_types) {
       for (const int64_t n : {1, 2, 33, 100}) check_sort(random_tensor({3, n}, dtype), n);
@@ -56,6 +57,7 @@ TEST_CASE("the order of rows that fit a block, with many equal elements") {
 }
 
 TEST_CASE("the order of longer rows, merged from sorted runs") {
+  DEVICE_OR_SKIP(device);
   for (const DType dtype : {DType::f32, DType::i64}) {
     check_sort(random_tensor({2, 4097}, dtype), 4097);
     check_sort(random_tensor({8200}, dtype), 7);
@@ -65,6 +67,7 @@ TEST_CASE("the order of longer rows, merged from sorted runs") {
 }
 
 TEST_CASE("NaN counts as the largest, and zero has no sign") {
+  DEVICE_OR_SKIP(device);
   const float nan = std::nanf("");
   check_sort(Tensor::from(std::vector<float>{0.0f, -0.0f, nan, -INFINITY, INFINITY, -nan, 0.0f, 1e-40f, -3}, {9}), 9);
   const double wide = std::nan("");
@@ -85,6 +88,7 @@ TEST_CASE("sort keys are ordered as the values are") {
 }
 
 TEST_CASE("softmax, its logarithm and their gradients") {
+  DEVICE_OR_SKIP(device);
   in_every_order([] {
     for (const DType dtype : floating_types) {
       for (const int64_t n : {1, 33, 100}) check_softmax(random_tensor({5, n}, dtype));
@@ -98,7 +102,7 @@ TEST_CASE("softmax, its logarithm and their gradients") {
 }
 
 TEST_CASE("softmax of large and of infinite numbers") {
-  const Device device = open_device("cuda");
+  DEVICE_OR_SKIP(device);
   const Tensor x = Tensor::from(std::vector<float>{1e4f, 1e4f, -INFINITY, 0, 1, 2, INFINITY, 0, 1}, {3, 3}).to(device);
   const Tensor y = empty_like(x);
   kernels(device).reduce.softmax(x, false, y);

@@ -1,25 +1,12 @@
-// Operands for the tests of engine/cuda's kernels, and every order of the emulator.
+// Operands for the tests of engine/cuda's kernels.
 #pragma once
-#include <doctest/doctest.h>
-
 #include "engine/core/random.h"
 #include "engine/kernels/select.h"
 #include "engine/ops/shape_ops.h"
 #include "tests/distance.h"
-#include "tests/emulator/execution.h"
+#include "tests/parity/device.h"
 
 namespace engine::test {
-
-// Calls f once for each order in which the emulator runs blocks and threads.
-template <class F>
-void in_every_order(F&& f) {
-  for (const auto order : {emulator::Order::forward, emulator::Order::backward, emulator::Order::shuffled}) {
-    emulator::set_order(order);
-    CAPTURE(static_cast<int>(order));
-    f();
-  }
-  emulator::set_order(emulator::Order::forward);
-}
 
 // Whole numbers from -8 to 7 in halves, which all types but bool and u8 hold (those get none below zero), with many
 // equal ones among them.

@@ -1,4 +1,5 @@
 // Every op of the case table on the device, beside the CPU.
+#include "engine/autograd/autocast.h"
 #include "engine/core/random.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/loss.h"
@@ -18,18 +19,30 @@ void for_each_case(const std::vector<Case>& cases, F&& f) {
     if (c.uses.devices) f(c);
 }
 
+void check_halves(const std::vector<Case>& cases, Device device, Kind kind) {
+  for_each_case(cases, [&](const Case& c) {
+    for (const DType dtype : {DType::bf16, DType::f16}) {
+      kind.dtype = dtype;
+      for (const Layout* layout : {static_cast<const Layout*>(nullptr), &layouts()[2]}) {
+        kind.layout = layout;
+        if (!layout || c.uses.layouts) check_parity(c, device, kind);
+      }
+    }
+  });
+}
+
 }  // namespace
 
 TEST_CASE("parity: every op in f32") {
   DEVICE_OR_SKIP(device);
-  for_each_case(all_cases(), [&](const Case& c) { check_parity(c, device, DType::f32); });
+  for_each_case(all_cases(), [&](const Case& c) { check_parity(c, device, {}); });
 }
 
 // The large cases are left out: the CPU's plain f64 loops would take longer than all the rest.
 TEST_CASE("parity: every op in f64") {
   DEVICE_OR_SKIP(device);
   for_each_case(all_cases(), [&](const Case& c) {
-    if (c.uses.gradient) check_parity(c, device, DType::f64);
+    if (c.uses.gradient) check_parity(c, device, {.dtype = DType::f64});
   });
 }
 
@@ -37,16 +50,26 @@ TEST_CASE("parity: every op on views and other layouts") {
   DEVICE_OR_SKIP(device);
   for_each_case(all_cases(), [&](const Case& c) {
     if (!c.uses.layouts) return;
-    for (const Layout& layout : layouts()) check_parity(c, device, DType::f32, &layout);
+    for (const Layout& layout : layouts()) check_parity(c, device, {.layout = &layout});
   });
 }
 
-TEST_CASE("parity: element-wise ops in bf16 and f16") {
+TEST_CASE("parity: element-wise ops, reductions, indices and shapes in bf16 and f16") {
   DEVICE_OR_SKIP(device);
-  for_each_case(all_cases(), [&](const Case& c) {
-    if (!c.uses.halves) return;
-    for (const DType dtype : {DType::bf16, DType::f16}) check_parity(c, device, dtype);
-  });
+  for (const auto table : {elementwise_cases, reduce_cases, shape_cases}) check_halves(table(), device, {});
+}
+
+// What a network runs under Autocast: its sums are f32 on both sides.
+TEST_CASE("parity: convolutions, products, norms and pooling in bf16 and f16, with parameters in f32") {
+  DEVICE_OR_SKIP(device);
+  check_halves(network_cases(), device, {.f32_parameters = true});
+}
+
+// Autocast gives losses their logits in f32.
+TEST_CASE("parity: losses of bf16 and f16") {
+  DEVICE_OR_SKIP(device);
+  const Autocast autocast(DType::bf16);
+  check_halves(loss_cases(), device, {.f32_parameters = true});
 }
 
 // On the CPU nothing is TF32. A device that had not been told would pass this too, so it must be seen to round.
@@ -58,18 +81,9 @@ TEST_CASE("parity: convolutions and products in TF32") {
   };
   CHECK_FALSE(rounds());
   allow_tf32(true);
-  for_each_case(network_cases(), [&](const Case& c) { check_parity(c, device, DType::f32); });
+  for_each_case(network_cases(), [&](const Case& c) { check_parity(c, device, {}); });
   CHECK(rounds());
   allow_tf32(false);
-}
-
-// What a network runs in bf16: its sums are f32 on both sides.
-TEST_CASE("parity: convolutions, products, norms and pooling in bf16") {
-  DEVICE_OR_SKIP(device);
-  for_each_case(network_cases(), [&](const Case& c) {
-    check_parity(c, device, DType::bf16);
-    if (c.uses.layouts) check_parity(c, device, DType::bf16, &layouts()[2]);
-  });
 }
 
 TEST_CASE("parity: dropout drops the CPU's elements, in every layout") {

@@ -28,11 +28,11 @@ Allowed allowed(const Case& c, DType dtype) {
   return {2 * (rounding + c.tolerance), 2 * ((c.uses.halves ? 24 : 1) * rounding + c.tolerance)};
 }
 
-// Element-wise ops get all their inputs in 16 bits. The others get what Autocast gives them: activations in 16 bits,
-// which are the first input and the last where it is a residual, and parameters in f32. Their values are such that 16
-// bits hold them: a device may multiply them so, the CPU may not.
-std::vector<Tensor> inputs_of(const Case& c, DType dtype) {
-  if (!is_half(dtype) || c.uses.halves) return make_inputs(c, dtype);
+// All inputs of the type, or beside 16-bit activations, which are the first input and the last where it is a residual,
+// parameters in f32. Their values are such that 16 bits hold them: a device may multiply them so, the CPU may not.
+std::vector<Tensor> inputs_of(const Case& c, const Kind& kind) {
+  const DType dtype = kind.dtype;
+  if (!kind.f32_parameters) return make_inputs(c, dtype);
   std::vector<Tensor> inputs = make_inputs(c, DType::f32);
   const bool residual = inputs.size() > 1 && inputs.back().shape() == inputs[0].shape();
   for (Tensor& x : inputs)
@@ -42,9 +42,10 @@ std::vector<Tensor> inputs_of(const Case& c, DType dtype) {
   return inputs;
 }
 
-std::vector<Tensor> arranged(const Case& c, DType dtype, const Layout* layout, Device device) {
+std::vector<Tensor> arranged(const Case& c, const Kind& kind, Device device) {
   std::vector<Tensor> out;
-  for (const Tensor& x : inputs_of(c, dtype)) out.push_back((layout ? layout->arrange(x) : x).detach().to(device));
+  for (const Tensor& x : inputs_of(c, kind))
+    out.push_back((kind.layout ? kind.layout->arrange(x) : x).detach().to(device));
   return out;
 }
 
@@ -56,13 +57,14 @@ void check_kind(const std::string& what, const Tensor& got, const Tensor& wanted
 
 }  // namespace
 
-void check_parity(const Case& c, Device device, DType dtype, const Layout* layout) {
-  const std::string label = fmt::format("{}, {}, {}", c.name, name(dtype), layout ? layout->name : "contiguous");
+void check_parity(const Case& c, Device device, const Kind& kind) {
+  const Layout* layout = kind.layout;
+  const std::string label = fmt::format("{}, {}, {}", c.name, name(kind.dtype), layout ? layout->name : "contiguous");
   const auto arrange = [&](const Tensor& dy) { return layout ? layout->arrange(dy) : dy; };
   try {
-    const Run wanted = run(c, arranged(c, dtype, layout, {}), arrange);
-    const Run got = run(c, arranged(c, dtype, layout, device), arrange);
-    const Allowed most = allowed(c, dtype);
+    const Run wanted = run(c, arranged(c, kind, {}), arrange);
+    const Run got = run(c, arranged(c, kind, device), arrange);
+    const Allowed most = allowed(c, kind.dtype);
     const double forward = difference(got.y, wanted.y);
     CHECK_MESSAGE(forward <= most.forward, label, ": output off by ", forward, ", allowed ", most.forward);
     check_kind(label, got.y, wanted.y, device);
