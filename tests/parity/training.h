@@ -10,9 +10,10 @@ namespace engine::test {
 struct TrainingOptions {
   DType precision = DType::f32;
   MemoryFormat format = MemoryFormat::channels_last;
+  int64_t experts = 3;
 };
 
-// Three experts, LDAM-DRW with the diversity loss at work, SGD with Nesterov's momentum; 8 images of 8 x 8 pixels, the
+// A few experts, LDAM-DRW with the diversity loss at work, SGD with Nesterov's momentum; 8 images of 8 x 8 pixels, the
 // same at every step. The same weights and images on every device.
 class Training {
  public:
@@ -20,6 +21,8 @@ class Training {
 
   double step();  // on images(7) and labels(); returns the loss before it
   double step(const Tensor& images, const Tensor& labels);
+  Tensor step_without_wait(const Tensor& images, const Tensor& labels);  // the loss on the device
+  void prepare_replay();                                                 // of a recorded step_without_wait()
   Tensor images(uint64_t seed) const;
   Tensor labels() const;
 
@@ -37,5 +40,7 @@ class Training {
   std::unique_ptr<Sgd> optimizer_;
   int64_t steps_ = 0;
 };
+
+bool same_bits(const StateDict& a, const StateDict& b);
 
 }  // namespace engine::test

@@ -87,12 +87,6 @@ void check_close(const StateDict& got, const StateDict& wanted, double allowed) 
   }
 }
 
-bool same_bits(const StateDict& a, const StateDict& b) {
-  bool same = a.size() == b.size();
-  for (std::size_t i = 0; same && i < a.size(); ++i) same = a[i].second.to<float>() == b[i].second.to<float>();
-  return same;
-}
-
 std::string bytes_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
@@ -151,6 +145,7 @@ TEST_CASE("parity: training RIDE-3 in bf16") {
 
 TEST_CASE("parity: the same steps give the same bits") {
   DEVICE_OR_SKIP(device);
+  const Deterministic same;
   for (const DType precision : {DType::f32, DType::bf16}) {
     Training first(device, {.precision = precision}), second(device, {.precision = precision});
     CHECK(losses_of(first, 2) == losses_of(second, 2));
