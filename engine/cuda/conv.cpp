@@ -59,7 +59,7 @@ Tensor forward_pass(const char* op, const Tensor& x_any, Arrange&& arrange, cons
   problem.residual = residual.defined();
   problem.relu = epilogue.relu;
   if (!run_conv(op, problem, {x, w, y, bias, residual})) return {};
-  count_conv(x_any.shape(), w.shape(), y_shape, like.dtype);
+  count_conv(x_any.shape(), w.shape().replaced(1, x_any.size(1) / options.groups), y_shape, like.dtype);
   return y;
 }
 

@@ -53,8 +53,10 @@ ConvProblem describe_conv(ConvPass pass, const ConvShapes& shapes, const TensorO
 }
 
 int64_t padded_channels(const Shape& x, const TensorOptions& options, int64_t groups) {
-  const bool pads = is_half(options.dtype) && options.format == MemoryFormat::channels_last && groups == 1;
-  return pads ? (x[1] + 7) / 8 * 8 : x[1];
+  if (options.format != MemoryFormat::channels_last || groups != 1) return x[1];
+  const bool tf32 = options.dtype == DType::f32 && numerics().tf32.convolutions;
+  const int64_t multiple = is_half(options.dtype) ? 8 : tf32 ? 4 : 1;
+  return (x[1] + multiple - 1) / multiple * multiple;
 }
 
 ConvDims dims_of(const Shape& shape) { return {shape[0], shape[1], shape[2], shape[3]}; }

@@ -37,8 +37,8 @@ struct ConvShapes {
 ConvProblem describe_conv(ConvPass pass, const ConvShapes& shapes, const TensorOptions& x,
                           const Conv2dOptions& options);
 
-// How many channels x and w are given to cuDNN with. Its kernels for tensor cores read 16-bit channels by eight; an
-// image's three are filled up with zeros, which changes no sum.
+// How many channels x and w are given to cuDNN with. Its kernels for tensor cores read 16 bytes at once, eight channels
+// of 16 bits or four of TF32; an image's three are filled up with zeros, which changes no sum.
 int64_t padded_channels(const Shape& x, const TensorOptions& options, int64_t groups);
 
 // Sizes and strides of an operand as cuDNN takes them.

@@ -84,7 +84,7 @@ TEST_CASE("operands are described by the strides of their format") {
   CHECK(dims_of({8, 16, 32, 24}) == ConvDims{8, 16, 32, 24});
 }
 
-TEST_CASE("an image's three channels become eight for tensor cores, and nothing else is padded") {
+TEST_CASE("an image's three channels become 16 bytes for tensor cores, and nothing else is padded") {
   const Shape image{8, 3, 32, 32};
   const TensorOptions bf16{.dtype = DType::bf16, .format = MemoryFormat::channels_last};
   CHECK(padded_channels(image, bf16, 1) == 8);
@@ -93,7 +93,16 @@ TEST_CASE("an image's three channels become eight for tensor cores, and nothing 
   CHECK(padded_channels(image, {.dtype = DType::f16, .format = MemoryFormat::channels_last}, 1) == 8);
   CHECK(padded_channels(image, bf16, 3) == 3);
   CHECK(padded_channels(image, {.dtype = DType::bf16}, 1) == 3);
-  CHECK(padded_channels(image, {.dtype = DType::f32, .format = MemoryFormat::channels_last}, 1) == 3);
+  const TensorOptions f32{.format = MemoryFormat::channels_last};
+  CHECK(padded_channels(image, f32, 1) == 4);
+  CHECK(padded_channels({8, 9, 32, 32}, f32, 1) == 12);
+  CHECK(padded_channels(image, f32, 3) == 3);
+  CHECK(padded_channels(image, {}, 1) == 3);
+  CHECK(padded_channels(image, {.dtype = DType::f64, .format = MemoryFormat::channels_last}, 1) == 3);
+  allow_tf32(false);
+  CHECK(padded_channels(image, f32, 1) == 3);
+  CHECK(padded_channels(image, bf16, 1) == 8);
+  set_tf32({});
 }
 
 TEST_CASE("every layer's operands are aligned for tensor cores and small enough for 32-bit positions") {
@@ -106,6 +115,7 @@ TEST_CASE("every layer's operands are aligned for tensor cores and small enough 
     const TensorOptions bf16{.dtype = DType::bf16, .format = MemoryFormat::channels_last};
     const int64_t channels = padded_channels(c.x, bf16, c.options.groups);
     CHECK(channels % 8 == 0);
+    CHECK(padded_channels(c.x, {.format = MemoryFormat::channels_last}, c.options.groups) % 4 == 0);
     CHECK(c.y[1] % 8 == 0);
     CHECK(c.x[1] == c.w[1] * c.options.groups);
     for (const Shape& shape : {c.x.replaced(1, channels), c.w, c.y})

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "engine/core/profile.h"
+#include "engine/ops/conv.h"
 #include "tests/parity/parity.h"
 #include "tests/parity/training.h"
 
@@ -54,4 +55,25 @@ TEST_CASE("parity: the profiler counts the same work") {
   for (const char* name : {"conv2d", "conv2d backward", "batch_norm", "batch_norm backward", "global_avg_pool2d", "sgd",
                            "subsample2d", "subsample2d backward", "matmul"})
     CHECK_MESSAGE((there.contains(name) && there.at(name).bytes > 0), name, " counts nothing");
+}
+
+// What a device fills them up with for its tensor cores is no work of the network's.
+TEST_CASE("parity: the profiler counts an image's three channels as three, in every type") {
+  DEVICE_OR_SKIP(device);
+  allow_tf32(true);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Tensor x =
+        Tensor::zeros({2, 3, 8, 8}, {.dtype = dtype, .device = device, .format = MemoryFormat::channels_last});
+    const Tensor w = Tensor::zeros({16, 3, 3, 3}, {.device = device});
+    profile::reset();
+    profile::enable(true);
+    const Tensor y = conv2d(x, w, {}, {.padding = 1});
+    profile::enable(false);
+    double flops = 0;
+    for (const profile::Row& row : profile::rows())
+      if (row.name == "conv2d") flops += row.flops;
+    CHECK(flops == 2.0 * static_cast<double>(y.numel()) * 3 * 3 * 3);
+  }
+  profile::reset();
+  allow_tf32(false);
 }
