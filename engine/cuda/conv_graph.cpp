@@ -121,8 +121,8 @@ struct ConvGraph::Graph {
 };
 
 // Nothing of cudnn-frontend is called here that needs the CUDA runtime as a shared library: this program has its own in
-// it. execute_plan_at_index looks for one, to ask for the thread's context, and goes on where there is none. CUDA graphs
-// don't keep plans alive for the same reason; conv_plan.cpp does.
+// it. execute_plan_at_index looks for one, to ask for the thread's context, and goes on where there is none. CUDA
+// graphs don't keep plans alive for the same reason; conv_plan.cpp does.
 ConvGraph::ConvGraph(const ConvProblem& problem, const ConvTarget& target, int most)
     : graph_(std::make_unique<Graph>()) {
   fe::cudnn_dlhandle = cudnn_library();

@@ -124,6 +124,10 @@ TEST_CASE("step graph: dropout in a replayed step draws what the step itself wou
   StepGraph graph(device);
   const auto plain = draw([](const auto& step) { step(); });
   CHECK(draw([&](const auto& step) { graph.run(step); }) == plain);
+  in_every_order([&] {
+    StepGraph again(device);
+    CHECK(draw([&](const auto& step) { again.run(step); }) == plain);
+  });
   CHECK(plain[4] != plain[5]);
   REQUIRE(graph.recorded());
   manual_seed(4);
