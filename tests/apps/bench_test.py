@@ -81,6 +81,12 @@ class Bench(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 self.assertIn(part, error_of("bench", *arguments))
 
+    def test_instruction_sets(self):
+        smallest = ["--model", "ride-1", "--mode", "infer", "--batch", 1, "--image-size", 8, "--steps", 1, "--warmup", 0]
+        run("bench", *smallest, environment={"RIDE_CPU_ISA": "baseline"})
+        self.assertIn("RIDE_CPU_ISA=sse is none of baseline, avx2, avx512",
+                      error_of("bench", *smallest, environment={"RIDE_CPU_ISA": "sse"}))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -48,10 +48,10 @@ def command(program, *arguments):
     return [str(part) for part in (path, *arguments)]
 
 
-def run(program, *arguments, code=0, **options):
+def run(program, *arguments, code=0, environment=None, **options):
     """Runs a program to its end; fails the test with what it said where it ends with another code."""
-    done = subprocess.run(command(program, *arguments), capture_output=True, text=True, timeout=300, env=ENVIRONMENT,
-                          **options)
+    done = subprocess.run(command(program, *arguments), capture_output=True, text=True, timeout=300,
+                          env=ENVIRONMENT | (environment or {}), **options)
     if done.returncode != code:
         raise AssertionError(f"exit code {done.returncode}, expected {code}: {' '.join(done.args)}\n"
                              f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
