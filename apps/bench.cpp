@@ -65,7 +65,8 @@ struct Work {
 };
 
 Work measured_work(const Options& options) {
-  Work work{.peaks = engine::kernels(options.device.open()).peak.measure()};
+  const engine::DType factors = options.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
+  Work work{.peaks = engine::kernels(options.device.open()).peak.measure(factors)};
   for (const engine::profile::Row& row : engine::profile::rows()) {
     work.flops += row.flops / options.steps;
     work.bytes += row.bytes / options.steps;

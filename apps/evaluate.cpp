@@ -80,7 +80,7 @@ int evaluate(const Options& options) {
                       .profile = options.profile});
   if (options.profile)
     fmt::print(stderr, "{}",
-               engine::profile::table({.peaks = engine::kernels(device).peak.measure(),
+               engine::profile::table({.peaks = engine::kernels(device).peak.measure(apps::precision_of(recipe)),
                                        .steps = std::max<int64_t>(evaluation.batches, 1)}));
   if (!options.save_logits.empty()) save_logits(options.save_logits, evaluation);
   const ride::Description description =

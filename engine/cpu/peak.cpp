@@ -47,7 +47,7 @@ double bytes_per_second() {
   });
 }
 
-profile::Peaks measure() { return {.flops = flops_per_second(), .bytes = bytes_per_second()}; }
+profile::Peaks measure(DType) { return {.flops = flops_per_second(), .bytes = bytes_per_second()}; }
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// How fast a device multiplies and adds in f32, and how fast it moves memory.
+// How fast a device multiplies and adds, in f32 and on its tensor cores, and how fast it moves memory.
+#include "engine/core/numerics.h"
 #include "engine/cuda/map.h"
 #include "engine/cuda/table.h"
 
@@ -65,6 +66,36 @@ double flops_per_second(Context& c) {
   return best_rate(c, 2.0 * chains * rounds_per_turn * turns * static_cast<double>(threads), [&] { run(turns); });
 }
 
+// While it lives, products may round to TF32.
+class Tf32Products {
+ public:
+  Tf32Products() { set_tf32({.convolutions = before_.convolutions, .products = true}); }
+  ~Tf32Products() { set_tf32(before_); }
+  Tf32Products(const Tf32Products&) = delete;
+  Tf32Products& operator=(const Tf32Products&) = delete;
+
+ private:
+  Tf32 before_ = numerics().tf32;
+};
+
+// Products of square matrices, up to those that take some milliseconds: the best that cuBLASLt makes of tensor cores.
+double product_flops_per_second(Context& c, DType factors) {
+  const Tf32Products allowed;
+  MatmulKernels products;
+  fill(products);
+  const TensorOptions options{.dtype = factors, .device = {DeviceType::cuda, c.device()}};
+  double best = 0;
+  for (int64_t n = 256; n <= 8192; n *= 2) {
+    const Tensor a = Tensor::zeros({n, n}, options), b = Tensor::zeros({n, n}, options),
+                 y = Tensor::empty({n, n}, options);
+    const double work = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
+    const double rate = best_rate(c, work, [&] { products.matmul(a, b, {}, y); });
+    best = std::max(best, rate);
+    if (work / rate > 2e-3) break;
+  }
+  return best;
+}
+
 double bytes_per_second(Context& c) {
   const int64_t n = int64_t{c.properties().l2CacheSize};  // each array four times the cache
   const TensorOptions options{.device = {DeviceType::cuda, c.device()}};
@@ -74,11 +105,13 @@ double bytes_per_second(Context& c) {
 }
 
 // Of the device that this thread used last.
-profile::Peaks measure() {
+profile::Peaks measure(DType factors) {
   int device = 0;
   ENGINE_CUDA(cudaGetDevice(&device));
   Context& c = context(device);
-  return {.flops = flops_per_second(c), .bytes = bytes_per_second(c)};
+  const bool tensor_cores = is_half(factors) || (factors == DType::f32 && numerics().tf32.convolutions);
+  return {.flops = tensor_cores ? product_flops_per_second(c, factors) : flops_per_second(c),
+          .bytes = bytes_per_second(c)};
 }
 
 }  // namespace

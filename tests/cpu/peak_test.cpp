@@ -34,7 +34,7 @@ TEST_CASE("peak loops: pairs of bf16 are multiplied and added, and their gain is
 }
 
 TEST_CASE("the measured peaks are those of a computer") {
-  const profile::Peaks peaks = kernels(Device{}).peak.measure();
+  const profile::Peaks peaks = kernels(Device{}).peak.measure(DType::f32);
   CHECK(peaks.flops > 1e8);
   CHECK(peaks.flops < 1e15);
   CHECK(peaks.bytes > 1e8);

@@ -66,7 +66,8 @@ run_job() {
 }
 
 declare -A gflop megabytes  # of a step, by `model mode precision batch`
-measured=() peaks=''
+declare -A peak_gflop       # of the device, by precision
+measured=() peak_gigabytes=''
 
 # One job, to measurements.jsonl and the table.
 measure_job() {
@@ -82,18 +83,18 @@ measure_job() {
   echo "{\"who\": \"$who\", ${line#\{}" >>"$out/measurements.jsonl"
   if [[ $who == work ]]; then
     gflop[$what]=$(field "$line" gflop) megabytes[$what]=$(field "$line" megabytes)
-    peaks="$(field "$line" peak_gflop_per_second) $(field "$line" peak_gigabytes_per_second)"
+    peak_gflop[$4]=$(field "$line" peak_gflop_per_second)
+    peak_gigabytes=$(field "$line" peak_gigabytes_per_second)
     return
   fi
   measured+=("$* $(field "$line" ms) $(field "$line" images_per_second)")
   echo "$* $(field "$line" ms) ms, $(field "$line" images_per_second) images/s"
 }
 
-# What a step does is counted once, by ride's profiler: PyTorch's rates are of the same work. Shares are of what the
-# device was measured to reach; arithmetic is measured in f32 without tensor cores, which TF32 and bf16 surpass.
+# What a step does is counted once, by ride's profiler: PyTorch's rates are of the same work. Below stands what the device
+# was measured to reach in the same precision (engine/kernels/peak.h).
 measurements_table() {
-  local line what peak=()
-  read -ra peak <<<"$peaks"
+  local line what precision
   printf '\n%-9s %-9s %-6s %-9s %6s %9s %10s %9s %8s\n' who model mode precision batch 'ms a step' images/s TFLOP/s GB/s
   printf '%s\n' "${measured[@]}" | sort -s -k 2,5 | while read -ra line; do
     [[ ${#line[@]} -gt 0 ]] || continue
@@ -105,9 +106,12 @@ measurements_table() {
         bytes = mb == "" || ms == 0 ? "-" : sprintf("%.0f", mb / ms)
         printf "%-9s %-9s %-6s %-9s %6s %9.2f %10.1f %9s %8s\n", who, w[1], w[2], w[3], w[4], ms, rate, flops, bytes }'
   done
-  [[ ${#peak[@]} -eq 2 ]] || return 0
-  awk -v f="${peak[0]}" -v b="${peak[1]}" 'BEGIN {
-    printf "measured peaks: %.2f TFLOP/s of f32 multiply-adds without tensor cores, %.0f GB/s of memory\n", f / 1e3, b }'
+  [[ -n $peak_gigabytes ]] || return 0
+  printf 'measured peaks: '
+  for precision in "${!peak_gflop[@]}"; do
+    awk -v p="$precision" -v f="${peak_gflop[$precision]}" 'BEGIN { printf "%.2f TFLOP/s in %s, ", f / 1e3, p }'
+  done
+  awk -v b="$peak_gigabytes" 'BEGIN { printf "%.0f GB/s of memory\n", b }'
 }
 
 measure() {
