@@ -79,6 +79,7 @@ std::unique_ptr<Recording> record(int device, const std::function<void()>& step)
   Context& c = context(device);
   c.synchronize();
   const PrivatePool pool(device);
+  begin_noting(c);
   Capture capture(c);
   const Generator::State before = default_generator().state();
   step();
@@ -87,7 +88,9 @@ std::unique_ptr<Recording> record(int device, const std::function<void()>& step)
   default_generator().set_state(before);
   cudaGraphExec_t exec = nullptr;
   ENGINE_CUDA(cudaGraphInstantiate(&exec, graph.get(), 0));
-  return std::make_unique<GraphRecording>(c, GraphExec(exec), pool.memory(), draws);
+  auto recording = std::make_unique<GraphRecording>(c, GraphExec(exec), pool.memory(), draws);
+  write_noted(c);
+  return recording;
 }
 
 }  // namespace engine::cuda

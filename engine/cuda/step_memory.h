@@ -5,9 +5,8 @@
 
 namespace engine::cuda {
 
-// Where kernels that `op` launches next read `lr` and `step`. Writes them, but not into a recording, which would write
-// the same values at each replay. A device's first call must not be recorded, and all calls in one recording must agree
-// on the values.
+// Where kernels that `op` launches next read `lr` and `step`. Writes them; in a recording, where that would be done
+// again at each replay, it notes them for the first one. All calls in one recording must agree on the values.
 Global<const StepScalars> step_scalars(const char* op, Context& c, double lr, int64_t step);
 
 // Where kernels launched into a recording find `drawn`; null for kernels that simply run.

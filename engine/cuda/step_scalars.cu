@@ -15,7 +15,7 @@ struct Place {
     double lr;
     int64_t step;
   };
-  std::optional<Update> recorded;  // what the recording under way was asked for
+  std::optional<Update> noted;  // what the recording under way was asked for
 };
 
 // Never freed: recorded steps hold the address.
@@ -50,10 +50,14 @@ __global__ void write_drawn_kernel(uint64_t drawn, Global<StepScalars> target) {
 
 }  // namespace
 
+void begin_noting(Context& c) { place(c).noted.reset(); }
+
+void write_noted(Context& c) {
+  if (const auto noted = place(c).noted) write_step_scalars(c, noted->lr, noted->step);
+}
+
 void write_step_scalars(Context& c, double lr, int64_t step) {
-  Place& p = place(c);
-  p.recorded.reset();
-  launch("step scalars", c, {.threads_x = 32}, write_update_kernel, lr, step, scalars(p));
+  launch("step scalars", c, {.threads_x = 32}, write_update_kernel, lr, step, scalars(place(c)));
 }
 
 void write_drawn(Context& c, uint64_t drawn) {
@@ -65,11 +69,11 @@ Global<const StepScalars> step_scalars(const char* op, Context& c, double lr, in
   if (!c.recording()) {
     write_step_scalars(c, lr, step);
   } else {
-    if (!p.recorded) p.recorded = Place::Update{lr, step};
-    check(p.recorded->lr == lr && p.recorded->step == step, op,
+    if (!p.noted) p.noted = Place::Update{lr, step};
+    check(p.noted->lr == lr && p.noted->step == step, op,
           "a recorded step has one learning rate and one step count, but {} at step {} is followed by {} at step {}: "
           "use one optimizer in it",
-          p.recorded->lr, p.recorded->step, lr, step);
+          p.noted->lr, p.noted->step, lr, step);
   }
   return scalars(p);
 }

@@ -15,6 +15,11 @@ struct StepScalars {
   uint64_t drawn;  // random words that the default generator gave since the step was recorded
 };
 
+// Around a recording: what kernels that read the values are asked for while it is made (step_memory.h) is noted and
+// written when it has ended, so that the first replay finds what the recorded step itself would have.
+void begin_noting(Context& c);
+void write_noted(Context& c);
+
 // Set them for what is launched, or replayed, from here on. The values travel as a kernel's parameters, so that no
 // host memory has to outlive the call.
 void write_step_scalars(Context& c, double lr, int64_t step);

@@ -63,11 +63,12 @@ TEST_CASE("step graph: a replayed step gives the bits of the step itself, with a
     Learner plain(device, adamw), recorded(device, adamw);
     StepGraph graph(device);
     for (int i = 0; i < 7; ++i) {
-      plain.load(i);
-      plain.step(rate(i));
+      // Before the plain step, which would leave this step's rate where the replayed one finds it.
       recorded.load(i);
       graph.run([&] { recorded.step(rate(i)); }, [&] { recorded.optimizer->prepare_replay(rate(i)); });
       CHECK(graph.recorded() == (i >= 2));
+      plain.load(i);
+      plain.step(rate(i));
       CHECK(recorded.loss.item() == plain.loss.item());
       CHECK(recorded.weight.to<float>() == plain.weight.to<float>());
       // What others allocate and write between two replays doesn't touch the recording's memory.
@@ -76,10 +77,28 @@ TEST_CASE("step graph: a replayed step gives the bits of the step itself, with a
     }
     graph.reset();
     CHECK(!graph.recorded());
-    plain.load(7);
-    plain.step(0.01);
     recorded.load(7);
     graph.run([&] { recorded.step(0.01); });
+    plain.load(7);
+    plain.step(0.01);
+    CHECK(recorded.weight.to<float>() == plain.weight.to<float>());
+  }
+}
+
+TEST_CASE("step graph: a recording that failed leaves no learning rate to the next one") {
+  DEVICE_OR_SKIP(device);
+  Learner plain(device, false), recorded(device, false);
+  StepGraph graph(device);
+  const auto fails = [&] {
+    recorded.step(7);
+    recorded.loss.item();
+  };
+  for (int i = 0; i < 4; ++i) {
+    recorded.load(i);
+    if (i == 2) CHECK(contains(error_of([&] { graph.run(fails); }), "waits for the device"));
+    graph.run([&] { recorded.step(rate(i)); }, [&] { recorded.optimizer->prepare_replay(rate(i)); });
+    plain.load(i);
+    plain.step(rate(i));
     CHECK(recorded.weight.to<float>() == plain.weight.to<float>());
   }
 }
