@@ -25,7 +25,7 @@ class HostBlocks : public BlockSource {
     if (large) madvise(pointer, bytes, MADV_HUGEPAGE);  // advice only: a kernel without huge pages ignores it
     return pointer;
   }
-  void release(void* block) override { std::free(block); }
+  void release(void* block, std::size_t) override { std::free(block); }
 };
 
 double mib(std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
@@ -105,7 +105,7 @@ void CachingAllocator::empty_cache_locked() {
   for (auto& [size, blocks] : free_) {
     for (void* block : blocks) {
       unpoison(block, size);
-      source_->release(block);
+      source_->release(block, size);
     }
     stats_.reserved -= size * blocks.size();
     blocks.clear();

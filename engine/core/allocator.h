@@ -23,7 +23,7 @@ class BlockSource {
  public:
   virtual ~BlockSource() = default;
   virtual void* allocate(std::size_t bytes) = 0;
-  virtual void release(void* block) = 0;
+  virtual void release(void* block, std::size_t bytes) = 0;  // `bytes` as given to allocate
 };
 
 class CachingAllocator {

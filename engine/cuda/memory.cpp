@@ -28,17 +28,34 @@ class DeviceBlocks : public BlockSource {
     return pointer;
   }
   // cudaFree waits until the device has done with the block.
-  void release(void* block) override { cudaFree(block); }
+  void release(void* block, std::size_t) override { cudaFree(block); }
 
  private:
   Context& c_;
+};
+
+// What a recording's pool is made of: blocks of the device's main pool, idle ones first. There they count as in use,
+// and there is where a limit or a full device is met: the main pool gives its idle blocks back and keeps these, as
+// kernels that were recorded still read and write what the recording itself has released.
+class MainBlocks : public BlockSource {
+ public:
+  explicit MainBlocks(std::shared_ptr<CachingAllocator> main) : main_(std::move(main)) {}
+
+  void* allocate(std::size_t bytes) override { return main_->allocate(bytes); }
+  void release(void* block, std::size_t bytes) override { main_->release(block, bytes); }
+
+ private:
+  std::shared_ptr<CachingAllocator> main_;
 };
 
 // All work of a device runs on one stream, so a block that is released may be handed out again at once: what still
 // reads it was launched before what will write it.
 class Pools {
  public:
-  explicit Pools(int device) : device_(device), main_(make()), current_(main_) {}
+  explicit Pools(int device)
+      : where_(fmt::format("cuda:{}", device)),
+        main_(std::make_shared<CachingAllocator>(where_, std::make_unique<DeviceBlocks>(context(device)))),
+        current_(main_) {}
 
   std::byte* allocate(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
@@ -55,16 +72,11 @@ class Pools {
   }
   std::shared_ptr<CachingAllocator> main() const { return main_; }
   std::shared_ptr<CachingAllocator> current() const { return current_; }
-  void begin_private() { current_ = make(); }
+  void begin_private() { current_ = std::make_shared<CachingAllocator>(where_, std::make_unique<MainBlocks>(main_)); }
   void end_private() { current_ = main_; }
 
  private:
-  std::shared_ptr<CachingAllocator> make() const {
-    return std::make_shared<CachingAllocator>(fmt::format("cuda:{}", device_),
-                                              std::make_unique<DeviceBlocks>(context(device_)));
-  }
-
-  int device_;
+  std::string where_;
   std::mutex mutex_;
   std::shared_ptr<CachingAllocator> main_, current_;
   std::unordered_map<void*, std::shared_ptr<CachingAllocator>> owners_;  // of blocks that are not main_'s

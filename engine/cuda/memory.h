@@ -9,7 +9,8 @@ namespace engine::cuda {
 DeviceMemory& memory();
 
 // While it lives, blocks for tensors on `device` come from a pool of their own. What is released goes back to the pool
-// it came from, and nobody else gets it: a recorded step finds its blocks as they were whenever it is replayed.
+// it came from, and nobody else gets it: a recorded step finds its blocks as they were whenever it is replayed. In the
+// device's statistics, and to its limit, all of the pool counts as in use.
 class PrivatePool {
  public:
   explicit PrivatePool(int device);

@@ -4,6 +4,7 @@
 
 #include "engine/core/device_memory.h"
 #include "engine/kernels/select.h"
+#include "engine/kernels/step_graph.h"
 #include "engine/nn/conv2d.h"
 #include "engine/nn/sequential.h"
 #include "engine/ops/conv.h"
@@ -41,7 +42,18 @@ class Room {
   std::size_t total_ = 0;
 };
 
+// A step for a StepGraph: y = a * mebibytes, by way of a tensor of so many that is gone before the step's end.
+void passing_by(int64_t mebibytes, const Tensor& y) {
+  const Tensor there = Tensor::full({mebibytes, 1 << 18}, static_cast<double>(mebibytes), y.options());
+  copy_into(slice(select(there, 0, mebibytes - 1), {.end = y.size(0)}), y);
+}
+
 AllocatorStats stats() { return memory_of(cuda()).stats(0); }
+
+void give_idle_blocks_back() {
+  const Room none(0);
+  CHECK_THROWS_AS(Tensor::empty({64, 1 << 20}, {.device = cuda()}), Error);
+}
 
 }  // namespace
 
@@ -190,4 +202,69 @@ TEST_CASE("device memory: none left gives the cache back first, then an error wi
   CHECK(contains(error, "lower the batch size"));
   // Nothing is broken by it.
   CHECK((one + one).to<float>()[0] == 2);
+}
+
+TEST_CASE("device memory: a recording takes the idle blocks of the steps before it, and gives them back at its end") {
+  const Tensor y = Tensor::zeros({5}, {.device = cuda()});
+  StepGraph graph(cuda());
+  const auto step = [&] { passing_by(40, y); };
+  for (int i = 0; i < 2; ++i) graph.run(step);
+  const AllocatorStats before = stats();
+  const Room room(mib);
+  for (int i = 0; i < 2; ++i) graph.run(step);
+  CHECK(graph.recorded());
+  CHECK(y.to<float>() == std::vector<float>(5, 40));
+  // Others can't have them in between, so they are in use.
+  CHECK(stats().reserved == before.reserved);
+  CHECK(stats().allocated == before.allocated + 40 * mib);
+  graph.reset();
+  CHECK(stats().allocated == before.allocated);
+  CHECK(Tensor::empty({40, 1 << 18}, y.options()).defined());
+}
+
+TEST_CASE("device memory: where a recording finds no room, idle blocks go and what it released itself stays") {
+  const Tensor y = Tensor::zeros({5}, {.device = cuda()}), z = Tensor::zeros({5}, {.device = cuda()});
+  bool large = false;
+  const auto step = [&] {
+    if (!large) return;
+    passing_by(20, y);
+    passing_by(28, z);
+  };
+  StepGraph graph(cuda());
+  for (int i = 0; i < 2; ++i) graph.run(step);
+  large = true;
+  give_idle_blocks_back();
+  const AllocatorStats before = stats();
+  {
+    const Room room(40 * mib);
+    const std::string error = error_of([&] { graph.run(step); });
+    CHECK(contains(error, "[allocator] cuda:0 has no 28.0 MiB left"));
+    CHECK(contains(error, "(largest: 1 x 20.0"));
+    CHECK_FALSE(graph.recorded());
+    CHECK(stats().allocated == before.allocated);
+  }
+  give_idle_blocks_back();
+  const Room room(52 * mib);
+  { const Tensor idle = Tensor::empty({44, 1 << 18}, y.options()); }
+  for (int i = 0; i < 2; ++i) {
+    graph.run(step);
+    CHECK(y.to<float>() == std::vector<float>(5, 20));
+    CHECK(z.to<float>() == std::vector<float>(5, 28));
+  }
+  CHECK(graph.recorded());
+}
+
+TEST_CASE("device memory: a limit counts what recordings hold") {
+  const Tensor y = Tensor::zeros({5}, {.device = cuda()});
+  StepGraph graph(cuda());
+  bool larger = false;
+  const auto step = [&] { passing_by(larger ? 24 : 20, y); };
+  for (int i = 0; i < 2; ++i) graph.run(step);
+  larger = true;
+  DeviceMemory& memory = memory_of(cuda());
+  memory.set_limit(stats().allocated + 22 * mib, 0);
+  const std::string error = error_of([&] { graph.run(step); });
+  memory.set_limit(0, 0);
+  CHECK(contains(error, "24.0 MiB asked"));
+  CHECK(contains(error, "raise the limit"));
 }

@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <deque>
@@ -118,6 +119,12 @@ void run_until(Stream& stream, std::size_t position) {
   }
 }
 
+// Calls that ask the system for something are refused by a capture, unless it is relaxed.
+bool capture_forbids() {
+  return std::any_of(streams.begin(), streams.end(),
+                     [](const Stream* stream) { return stream->capture && !stream->allows_unsafe_calls; });
+}
+
 std::size_t end_of(const Stream& stream) { return stream.done + stream.queue.size(); }
 
 }  // namespace
@@ -191,8 +198,7 @@ cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* total) {
 
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   if (sticky_error != cudaSuccess) return result(sticky_error);
-  for (const Stream* stream : streams)
-    if (stream->capture && !stream->allows_unsafe_calls) return result(cudaErrorStreamCaptureUnsupported);
+  if (capture_forbids()) return result(cudaErrorStreamCaptureUnsupported);
   if (memory_used + bytes > memory_bytes) return result(cudaErrorMemoryAllocation);
   memory_used += bytes;
   *pointer = planning() ? reserved(device_blocks, bytes) : guarded(device_blocks, bytes);
@@ -200,6 +206,7 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* pointer) {
   if (!pointer) return cudaSuccess;
+  if (capture_forbids()) return result(cudaErrorStreamCaptureUnsupported);
   cudaDeviceSynchronize();
   const auto found = device_blocks.find(static_cast<std::byte*>(pointer));
   if (found == device_blocks.end()) return result(cudaErrorInvalidValue);

@@ -131,6 +131,7 @@ TEST_CASE("emulator: a captured graph runs when it is launched, as often as it i
   CHECK(cudaStreamSynchronize(c.stream()) == cudaErrorStreamCaptureUnsupported);
   void* memory = nullptr;
   CHECK(cudaMalloc(&memory, 8) == cudaErrorStreamCaptureUnsupported);
+  CHECK(cudaFree(cell.memory) == cudaErrorStreamCaptureUnsupported);
   emulator::take_fault();
   cudaGraph_t graph = nullptr;
   ENGINE_CUDA(cudaStreamEndCapture(c.stream(), &graph));
