@@ -93,6 +93,7 @@ class CudaMemory : public DeviceMemory {
 
   void copy_to_host(std::byte* host, const std::byte* source, std::size_t bytes, int device) override {
     Context& c = context(device);
+    c.check_waits();  // before the copy is recorded
     c.use();
     ENGINE_CUDA(cudaMemcpyAsync(host, source, bytes, cudaMemcpyDeviceToHost, c.stream()));
     c.synchronize();

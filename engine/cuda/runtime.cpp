@@ -58,8 +58,12 @@ void Context::launched(const char* op) {
   if (waits_after_launches() && !recording_) synchronize();
 }
 
-void Context::synchronize() {
+void Context::check_waits() const {
   check(!recording_, "cuda", "a step that is being recorded waits for the device: read its results after it");
+}
+
+void Context::synchronize() {
+  check_waits();
   use();
   const cudaError_t status = cudaStreamSynchronize(stream());
   if (status != cudaSuccess) [[unlikely]]

@@ -67,6 +67,9 @@ class Context {
   // Waits for everything launched. Throws for what failed, with the ops it may have been; and while recording.
   void synchronize();
 
+  // Throws where nobody may wait for the device: while recording.
+  void check_waits() const;
+
   // While work is recorded instead of done.
   bool recording() const { return recording_; }
   void set_recording(bool on) { recording_ = on; }

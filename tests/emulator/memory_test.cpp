@@ -268,3 +268,21 @@ TEST_CASE("device memory: a limit counts what recordings hold") {
   CHECK(contains(error, "24.0 MiB asked"));
   CHECK(contains(error, "raise the limit"));
 }
+
+TEST_CASE("device memory: a copy to the host that a recording refuses is not in the recording") {
+  const Tensor x = Tensor::full({4}, 3, {.device = cuda()});
+  std::vector<float> host(4, 1);
+  StepGraph graph(cuda());
+  for (int i = 0; i < 4; ++i)
+    graph.run([&] {
+      if (i < 2) return;
+      CHECK(contains(error_of([&] {
+                       memory_of(cuda()).copy_to_host(reinterpret_cast<std::byte*>(host.data()), x.raw(),
+                                                      host.size() * sizeof(float), 0);
+                     }),
+                     "waits for the device"));
+    });
+  CHECK(graph.recorded());
+  synchronize(cuda());
+  CHECK(host == std::vector<float>(4, 1));
+}
