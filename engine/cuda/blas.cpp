@@ -53,8 +53,10 @@ cublasLtHandle_t blas_handle(const Context& c) {
 }
 
 void check_blas(cublasStatus_t status, const char* call) {
-  if (status != CUBLAS_STATUS_SUCCESS) [[unlikely]]
-    fail("cuda", "{} failed: {}", call, blas().status_string(status));
+  if (status == CUBLAS_STATUS_SUCCESS) [[likely]]
+    return;
+  check_work();
+  fail("cuda", "{} failed: {}", call, blas().status_string(status));
 }
 
 BlasDesc make_desc(cublasComputeType_t compute, cudaDataType_t scale) {

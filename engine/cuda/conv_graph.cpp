@@ -167,8 +167,10 @@ void ConvGraph::run(int plan, cudnnContext* handle, const ConvPointers& p, void*
   if (p.bias) pointers[count++] = p.bias;
   if (p.residual) pointers[count++] = p.residual;
   fe::error_t status = graph_->graph.execute_plan_at_index(handle, pointers, count, workspace, built_[plan]);
-  if (status.is_bad()) [[unlikely]]
-    fail("conv2d", "cuDNN {} failed in plan {}: {}", cudnn_version(), name(plan), status.get_message());
+  if (status.is_good()) [[likely]]
+    return;
+  check_work();
+  fail("conv2d", "cuDNN {} failed in plan {}: {}", cudnn_version(), name(plan), status.get_message());
 }
 
 }  // namespace engine::cuda

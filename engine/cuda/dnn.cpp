@@ -40,8 +40,9 @@ const Functions& functions() {
 }
 
 void check_status(cudnnStatus_t status, const char* call, int device) {
-  check(status == CUDNN_STATUS_SUCCESS, "cuda", "{} failed on cuda:{}: {}", call, device,
-        functions().error_string(status));
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  check_work();
+  fail("cuda", "{} failed on cuda:{}: {}", call, device, functions().error_string(status));
 }
 
 struct Handle {

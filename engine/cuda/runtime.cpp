@@ -19,12 +19,41 @@ bool waits_after_launches() {
   return waits;
 }
 
+// Errors of kernels that ran: any call that comes later returns them, and tells nothing about itself by it.
+bool is_of_work(cudaError_t status) {
+  switch (status) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure: return true;
+    default: return false;
+  }
+}
+
+// The context that the calling thread used last.
+thread_local const Context* used = nullptr;
+
 }  // namespace
 
 void check_call(cudaError_t status, const char* call, const char* file, int line) {
   if (status == cudaSuccess) [[likely]]
     return;
+  if (used && is_of_work(status)) used->fail_for_work(status);
   fail("cuda", "{} failed at {}:{}: {} ({})", call, file, line, cudaGetErrorString(status), cudaGetErrorName(status));
+}
+
+// A capture allows no such question, and its work has not run.
+void check_work() {
+  if (!used || used->recording()) return;
+  if (const cudaError_t status = cudaStreamQuery(used->stream()); is_of_work(status)) used->fail_for_work(status);
 }
 
 // Does not wait for the default stream, which nothing here uses.
@@ -41,7 +70,7 @@ Event make_event(unsigned flags) {
 }
 
 Context::Context(int device) : device_(device) {
-  use();
+  ENGINE_CUDA(cudaSetDevice(device));
   ENGINE_CUDA(cudaGetDeviceProperties(&properties_, device));
   stream_ = make_stream();
   void* fault = nullptr;
@@ -49,11 +78,21 @@ Context::Context(int device) : device_(device) {
   fault_ = new (fault) Fault;
 }
 
-void Context::use() const { ENGINE_CUDA(cudaSetDevice(device_)); }
+Context::~Context() {
+  if (used == this) used = nullptr;
+}
+
+void Context::use() const {
+  used = this;
+  ENGINE_CUDA(cudaSetDevice(device_));
+}
 
 void Context::launched(const char* op) {
   recent_[launches_++ % recent_.size()] = op;
-  if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess) [[unlikely]]
+  const cudaError_t status = cudaGetLastError();
+  if (is_of_work(status)) [[unlikely]]
+    fail_for_work(status);
+  if (status != cudaSuccess) [[unlikely]]
     fail(op, "the launch failed on cuda:{}: {} ({})", device_, cudaGetErrorString(status), cudaGetErrorName(status));
   if (waits_after_launches() && !recording_) synchronize();
 }
@@ -67,11 +106,15 @@ void Context::synchronize() {
   use();
   const cudaError_t status = cudaStreamSynchronize(stream());
   if (status != cudaSuccess) [[unlikely]]
-    fail("cuda", "work on cuda:{} failed: {} ({}). It was one of the last ops: {}; RIDE_CUDA_SYNC=1 tells which",
-         device_, cudaGetErrorString(status), cudaGetErrorName(status), recent_ops());
+    fail_for_work(status);
   launches_ = 0;
   if (fault_->raised) [[unlikely]]
     report_fault();
+}
+
+void Context::fail_for_work(cudaError_t status) const {
+  fail("cuda", "work on cuda:{} failed: {} ({}). It was one of the last ops: {}; RIDE_CUDA_SYNC=1 tells which", device_,
+       cudaGetErrorString(status), cudaGetErrorName(status), recent_ops());
 }
 
 void Context::report_fault() {
@@ -85,7 +128,9 @@ std::string Context::recent_ops() const {
   std::vector<const char*> names;
   const std::size_t count = std::min(launches_, recent_.size());
   for (std::size_t i = launches_ - count; i < launches_; ++i) names.push_back(recent_[i % recent_.size()]);
-  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+  if (names.empty()) return "none";
+  return fmt::format("{}{}", launches_ > count ? fmt::format("{} earlier ones, ", launches_ - count) : "",
+                     fmt::join(names, ", "));
 }
 
 Context& context(int device) { return per_device<Context>(device); }

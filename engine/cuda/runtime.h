@@ -12,9 +12,14 @@
 
 namespace engine::cuda {
 
-// Throws Error with the call, its place and CUDA's words unless it succeeded.
+// Throws Error unless the call succeeded: with the call, its place and CUDA's words, or, where the call only tells what
+// happened to work that was launched before it, as Context::synchronize().
 void check_call(cudaError_t status, const char* call, const char* file, int line);
 #define ENGINE_CUDA(call) ::engine::cuda::check_call((call), #call, __FILE__, __LINE__)
+
+// Throws, as Context::synchronize() but without a wait, if work on the device that the calling thread uses has failed:
+// for calls of vendor libraries, which fail after it and know no reason.
+void check_work();
 
 // Owns a handle of the runtime.
 template <class Handle, cudaError_t (*destroy)(Handle)>
@@ -52,6 +57,7 @@ struct Fault {
 class Context {
  public:
   explicit Context(int device);
+  ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -63,6 +69,7 @@ class Context {
   // Makes this device the runtime's current one for the calling thread.
   void use() const;
   // Called after each launch: throws what the launch itself ran into, and remembers `op` for errors that come later.
+  // Where it meets such a later error of work that was launched before, it throws as synchronize() does.
   void launched(const char* op);
   // Waits for everything launched. Throws for what failed, with the ops it may have been; and while recording.
   void synchronize();
@@ -73,6 +80,9 @@ class Context {
   // While work is recorded instead of done.
   bool recording() const { return recording_; }
   void set_recording(bool on) { recording_ = on; }
+
+  // Throws for work that ended with `status`, with the ops it may have been.
+  [[noreturn]] void fail_for_work(cudaError_t status) const;
 
   // Where the kernels of `op` report; looked at by synchronize().
   Fault* fault() const { return fault_; }

@@ -185,7 +185,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {"emulated device", memory_bytes, 48 << 10, multiprocessors, 2048, 9, 0, 16 << 10};
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : result(cudaErrorInvalidDevice); }
+cudaError_t cudaSetDevice(int device) { return device == 0 ? result(sticky_error) : result(cudaErrorInvalidDevice); }
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
@@ -264,6 +264,11 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (stream->capture) return result(cudaErrorStreamCaptureUnsupported);
   run_until(*stream, end_of(*stream));
   return result(sticky_error);
+}
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  if (stream->capture) return result(cudaErrorStreamCaptureUnsupported);
+  if (sticky_error != cudaSuccess) return result(sticky_error);
+  return stream->queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaDeviceSynchronize() {
   for (Stream* stream : streams) run_until(*stream, end_of(*stream));
