@@ -1,12 +1,12 @@
 #include "engine/cuda/conv_plan.h"
 
-#include <limits>
 #include <map>
 #include <mutex>
 
 #include "engine/core/lru_cache.h"
 #include "engine/cuda/conv_graph.h"
 #include "engine/cuda/dnn.h"
+#include "engine/cuda/plan_choice.h"
 
 namespace engine::cuda {
 
@@ -40,18 +40,21 @@ ConvPointers pointers_of(const ConvOperands& o) {
   return {address(o.x), address(o.w), address(o.y), address(o.bias), address(o.residual)};
 }
 
-void launch_plan(const ConvGraph& graph, int plan, const Context& c, const ConvOperands& operands) {
+void launch_plan(const char* op, const ConvGraph& graph, int plan, Context& c, const ConvOperands& operands) {
   const int64_t bytes = graph.workspace(plan);
   const Tensor workspace =
       bytes > 0 ? Tensor::empty({bytes}, {.dtype = DType::u8, .device = operands.y.device()}) : Tensor();
   graph.run(plan, cudnn_handle(c), pointers_of(operands), bytes > 0 ? workspace.raw() : nullptr);
+  c.launched(op);
 }
 
-float milliseconds(const ConvGraph& graph, int plan, const Context& c, const ConvOperands& operands) {
+// The result is overwritten by each run, and by the one that counts last.
+float milliseconds(const char* op, const ConvGraph& graph, int plan, Context& c, const ConvOperands& operands) {
+  cudaGetLastError();  // of a plan tried before this one
   const Event start = make_event(cudaEventDefault), end = make_event(cudaEventDefault);
-  launch_plan(graph, plan, c, operands);  // the first run also loads the kernel
+  launch_plan(op, graph, plan, c, operands);  // the first run also loads the kernel
   ENGINE_CUDA(cudaEventRecord(start.get(), c.stream()));
-  for (int run = 0; run < autotuned_runs; ++run) launch_plan(graph, plan, c, operands);
+  for (int run = 0; run < autotuned_runs; ++run) launch_plan(op, graph, plan, c, operands);
   ENGINE_CUDA(cudaEventRecord(end.get(), c.stream()));
   ENGINE_CUDA(cudaEventSynchronize(end.get()));
   float time = 0;
@@ -59,23 +62,12 @@ float milliseconds(const ConvGraph& graph, int plan, const Context& c, const Con
   return time;
 }
 
-// The result is overwritten by each run, and by the one that counts last.
-int fastest(const ConvGraph& graph, const Context& c, const ConvOperands& operands) {
-  int best = 0;
-  float least = std::numeric_limits<float>::infinity();
-  for (int plan = 0; plan < graph.plans(); ++plan) {
-    const float time = milliseconds(graph, plan, c, operands);
-    if (time >= least) continue;
-    least = time;
-    best = plan;
-  }
-  return best;
-}
-
-Plan make_plan(const ConvProblem& problem, const Context& c, const ConvOperands& operands) {
+Plan make_plan(const char* op, const ConvProblem& problem, Context& c, const ConvOperands& operands) {
   const bool tries = numerics().autotune && !problem.deterministic;
   Plan plan{ConvGraph(problem, {.handle = cudnn_handle(c)}, tries ? autotuned_plans : 1)};
-  if (plan.graph.plans() > 1) plan.chosen = fastest(plan.graph, c, operands);
+  if (plan.graph.plans() > 1)
+    plan.chosen =
+        fastest_plan(plan.graph.plans(), [&](int tried) { return milliseconds(op, plan.graph, tried, c, operands); });
   return plan;
 }
 
@@ -85,15 +77,14 @@ bool run_conv(const char* op, const ConvProblem& problem, const ConvOperands& op
   Context& c = context(operands.y.device().index);
   c.use();
   Plans& plans = plans_of(c.device());
-  const auto plan = plans.cache.get(problem, [&] { return make_plan(problem, c, operands); });
+  const auto plan = plans.cache.get(problem, [&] { return make_plan(op, problem, c, operands); });
   if (plan->graph.plans() == 0) {
     check(problem.fused(), op, "cuDNN {} has no plan for {} on cuda:{}: {}", cudnn_version(), problem.str(), c.device(),
           plan->graph.why());
     return false;
   }
   if (c.recording()) plans.recorded.emplace(plan.get(), plan);
-  launch_plan(plan->graph, plan->chosen, c, operands);
-  c.launched(op);
+  launch_plan(op, plan->graph, plan->chosen, c, operands);
   return true;
 }
 
