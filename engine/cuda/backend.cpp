@@ -1,6 +1,8 @@
 // The CUDA back end as the rest of the engine sees it.
 #include "engine/kernels/backend.h"
 
+#include <fstream>
+
 #include "engine/cuda/clock.h"
 #include "engine/cuda/memory.h"
 #include "engine/cuda/recording.h"
@@ -18,9 +20,11 @@ std::string describe(int device) {
   const cudaDeviceProp& p = context(device).properties();
   int driver = 0;
   ENGINE_CUDA(cudaDriverGetVersion(&driver));
-  return fmt::format("{}, {:.1f} GiB, compute capability {}.{}, driver for CUDA {}, {}", p.name,
-                     static_cast<double>(p.totalGlobalMem) / (1 << 30), p.major, p.minor, version_text(driver),
-                     library_versions());
+  std::ifstream file("/proc/driver/nvidia/version");
+  const std::string own = driver_version(file);
+  return fmt::format("{}, {:.1f} GiB, compute capability {}.{}, driver {}for CUDA {}, {}", p.name,
+                     static_cast<double>(p.totalGlobalMem) / (1 << 30), p.major, p.minor, own.empty() ? "" : own + " ",
+                     version_text(driver), library_versions());
 }
 
 // How many devices there are; throws with what is missing where there are none.
@@ -34,13 +38,14 @@ int count_devices() {
         version_text(driver), version_text(CUDART_VERSION / 1000 * 1000));
   check(status != cudaErrorNoDevice && (status != cudaSuccess || devices > 0), "cuda",
         "the driver finds no NVIDIA device on this machine: use --device cpu");
-  ENGINE_CUDA(status);
+  check_call(status, "cudaGetDeviceCount", __FILE__, __LINE__);
   return devices;
 }
 
 Backend open() {
   Backend backend;
   backend.devices = count_devices();
+  open_libraries();  // what is missing is said here, not by the first op that needs it
   backend.table = kernel_table();
   backend.memory = &memory();
   backend.describe = describe;

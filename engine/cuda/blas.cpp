@@ -18,6 +18,7 @@ constexpr LibraryName cublaslt{.name = "cuBLASLt",
 BlasFunctions load() {
   void* library = open_library(cublaslt, library_folders());
   BlasFunctions f{};
+  find_function(cublaslt, library, "cublasLtGetVersion", f.version);
   find_function(cublaslt, library, "cublasLtCreate", f.create);
   find_function(cublaslt, library, "cublasLtGetStatusString", f.status_string);
   find_function(cublaslt, library, "cublasLtMatmul", f.matmul);

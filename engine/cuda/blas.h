@@ -10,6 +10,7 @@ namespace engine::cuda {
 
 // The functions of the library that are called.
 struct BlasFunctions {
+  decltype(cublasLtGetVersion)* version;
   decltype(cublasLtCreate)* create;
   decltype(cublasLtGetStatusString)* status_string;
   decltype(cublasLtMatmul)* matmul;
@@ -25,7 +26,7 @@ struct BlasFunctions {
   decltype(cublasLtMatmulPreferenceSetAttribute)* preference_set;
 };
 
-// Opened at the first call. Throws Error with what is missing.
+// Opened at the first call (versions.h). Throws Error with what is missing.
 const BlasFunctions& blas();
 
 // The handle for the device of `c`, made at the first call.

@@ -6,7 +6,6 @@
 #include <mutex>
 
 #include "engine/cuda/library.h"
-#include "engine/cuda/versions.h"
 
 namespace engine::cuda {
 namespace {
@@ -72,14 +71,6 @@ cudnnContext* cudnn_handle(const Context& c) {
     own.stream = c.stream();
   }
   return own.handle;
-}
-
-std::string library_versions() {
-  try {
-    return "cuDNN " + cudnn_version();
-  } catch (const Error& error) {
-    return error.what();
-  }
 }
 
 }  // namespace engine::cuda

@@ -8,7 +8,7 @@ struct cudnnContext;  // what a cudnnHandle_t points to
 
 namespace engine::cuda {
 
-// The library's handle for dlsym, opened at the first call. Throws Error with what is missing.
+// The library's handle for dlsym, opened at the first call (versions.h). Throws Error with what is missing.
 void* cudnn_library();
 std::string cudnn_version();  // "9.19.0"
 

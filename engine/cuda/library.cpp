@@ -40,6 +40,19 @@ void* open_library(const LibraryName& library, const std::vector<std::string>& f
   fail("cuda", "can't open {} ({}): {}, or use --device cpu", library.name, reason, library.install);
 }
 
+void open_all(const std::vector<std::function<void()>>& opens) {
+  std::string missing;
+  for (const auto& open : opens) {
+    try {
+      open();
+    } catch (const Error& error) {
+      const std::string text = error.what();
+      missing += (missing.empty() ? "" : "; ") + text.substr(text.starts_with("[cuda] ") ? 7 : 0);
+    }
+  }
+  check(missing.empty(), "cuda", "{}", missing);
+}
+
 std::vector<std::string> library_folders() {
   std::vector<std::string> folders;
   std::istringstream list(RIDE_CUDA_LIBRARY_FOLDERS);

@@ -1,6 +1,7 @@
-// Vendor libraries opened when they are first needed, so that a program with this back end also starts where they are
-// not installed.
+// Vendor libraries opened when a device is, so that a program with this back end also starts where they are not
+// installed.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct LibraryName {
 // Opens the library: by the loader's own search, then in `folders`. Throws Error with what the loader said, and names
 // another version of the library where there is one.
 void* open_library(const LibraryName& library, const std::vector<std::string>& folders);
+
+// Calls all of `opens` and throws one Error with what those say that throw.
+void open_all(const std::vector<std::function<void()>>& opens);
 
 // Where the build found the libraries: the toolkit's folder and cuDNN's.
 std::vector<std::string> library_folders();

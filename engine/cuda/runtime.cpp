@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "engine/cuda/architecture.h"
 #include "engine/cuda/per_device.h"
 
 namespace engine::cuda {
@@ -36,6 +37,20 @@ bool is_of_work(cudaError_t status) {
     case cudaErrorLaunchFailure: return true;
     default: return false;
   }
+}
+
+// Throws where none of this build's kernels runs on the current device. (The newest are also there as PTX, from which a
+// driver makes code for devices to come.)
+void check_architecture(const cudaDeviceProp& p, int device) {
+  const cudaError_t status = kernel_status();
+  if (status != cudaSuccess) cudaGetLastError();
+  check(status != cudaErrorNoKernelImageForDevice && status != cudaErrorInvalidDeviceFunction &&
+            status != cudaErrorUnsupportedPtxVersion,
+        "cuda",
+        "cuda:{} ({}) is of architecture {}{}, the kernels of this build are for {} and newer ({}): configure it with "
+        "-Dgpu_arch={}{}, or use --device cpu",
+        device, p.name, p.major, p.minor, RIDE_GPU_ARCH, cudaGetErrorName(status), p.major, p.minor);
+  check_call(status, "cudaFuncGetAttributes", __FILE__, __LINE__);
 }
 
 // The context that the calling thread used last.
@@ -72,6 +87,7 @@ Event make_event(unsigned flags) {
 Context::Context(int device) : device_(device) {
   ENGINE_CUDA(cudaSetDevice(device));
   ENGINE_CUDA(cudaGetDeviceProperties(&properties_, device));
+  check_architecture(properties_, device);
   stream_ = make_stream();
   void* fault = nullptr;
   ENGINE_CUDA(cudaHostAlloc(&fault, sizeof(Fault), cudaHostAllocMapped));

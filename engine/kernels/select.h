@@ -33,7 +33,8 @@ struct KernelTable {
   PeakKernels peak;
 };
 
-// "cpu", "cuda" (its first device), "cuda:<index>", or "auto": the first CUDA device where there is one, else the CPU.
+// "cpu", "cuda" (its first device), "cuda:<index>", or "auto": the first CUDA device where nothing is missing for one,
+// else the CPU.
 // Tensors can be made on a device once it was opened. Throws Error that says what is missing for the device: the back
 // end in this build, the driver, a library, the device itself.
 Device open_device(std::string_view name);

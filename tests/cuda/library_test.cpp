@@ -25,6 +25,18 @@ TEST_CASE("a missing library: which, what the loader said, how to install it, th
   CHECK(contains(error, "--device cpu"));
 }
 
+TEST_CASE("all libraries that are missing are named at once") {
+  int opened = 0;
+  const std::string error = error_of([&] {
+    open_all({[] { open_library(nowhere, {}); }, [&] { ++opened; }, [] { open_library(libc, {}); }});
+  });
+  CHECK(opened == 1);
+  CHECK(contains(error, "[cuda] can't open Nothing"));
+  CHECK(contains(error, "; this machine has the C library as libc.so.6"));
+  open_all({[&] { ++opened; }});
+  CHECK(opened == 2);
+}
+
 TEST_CASE("a library of another version is named") {
   const std::string error = error_of([] { open_library(libc, {}); });
   CHECK(contains(error, "this machine has the C library as libc.so.6, this program needs version 7"));

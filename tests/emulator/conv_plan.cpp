@@ -88,6 +88,10 @@ bool run_conv(const char* op, const ConvProblem& p, const ConvOperands& operands
   return true;
 }
 
+void open_libraries() {
+  const std::string& missing = emulator::machine().missing;
+  check(missing.empty(), "cuda", "{}", missing);
+}
 std::string library_versions() { return "no cuDNN: the CPU back end in its place"; }
 
 }  // namespace engine::cuda

@@ -83,5 +83,14 @@ void enqueue(Stream* stream, std::function<void()> work);
 std::string take_fault();
 // Bytes of device memory there are; cudaMalloc fails beyond.
 void set_memory(std::size_t bytes);
+// What the machine has: a driver for this version of CUDA (0: none), as many devices, kernels for them in this build,
+// and libraries unless there is a text that says what is missing of them.
+struct Machine {
+  int driver = 13000, devices = 1;
+  bool kernels = true;
+  std::string missing = {};
+};
+void set_machine(const Machine& machine);
+const Machine& machine();
 
 }  // namespace emulator

@@ -54,6 +54,7 @@ cudaError_t sticky_error = cudaSuccess;  // after a fault the device is lost, as
 std::string fault_text;
 std::function<void(const Launch&)> see_launch;  // null: everything runs
 int multiprocessors = 4;
+Machine the_machine;
 
 cudaError_t result(cudaError_t status) {
   if (status != cudaSuccess) last_error = status;
@@ -143,6 +144,8 @@ std::string take_fault() {
 }
 
 void set_memory(std::size_t bytes) { memory_bytes = bytes; }
+void set_machine(const Machine& machine) { the_machine = machine; }
+const Machine& machine() { return the_machine; }
 
 void plan_launches(std::function<void(const Launch&)> see) { see_launch = std::move(see); }
 bool planning() { return see_launch != nullptr; }
@@ -158,6 +161,7 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaSuccess: return "cudaSuccess";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
     case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
+    case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     default: return "cudaErrorInvalidValue";
   }
@@ -172,13 +176,23 @@ cudaError_t cudaGetLastError() {
 cudaError_t cudaPeekAtLastError() { return sticky_error != cudaSuccess ? sticky_error : last_error; }
 
 cudaError_t cudaDriverGetVersion(int* version) {
+  *version = the_machine.driver;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = CUDART_VERSION;
   return cudaSuccess;
 }
-cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = 0;
+  if (the_machine.driver < CUDART_VERSION / 1000 * 1000) return result(cudaErrorInsufficientDriver);
+  if (the_machine.devices == 0) return result(cudaErrorNoDevice);
+  *count = the_machine.devices;
   return cudaSuccess;
+}
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*)()) {
+  *attributes = {.numRegs = 8};
+  return the_machine.kernels ? cudaSuccess : result(cudaErrorNoKernelImageForDevice);
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return result(cudaErrorInvalidDevice);
