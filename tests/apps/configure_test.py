@@ -1,4 +1,4 @@
-"""What Meson makes of CUDA toolkits that can't build the back end: without it under `auto`, an error under `enabled`."""
+"""What Meson makes of CUDA toolkits that can't build the back end: none under `auto`, an error under `enabled`."""
 import json
 import os
 import shutil
@@ -27,7 +27,7 @@ def options_of_build():
 @unittest.skipUnless(MESON, "meson is not on PATH")
 class Configure(Temporary):
     def configure(self, state, release="13.0", runtime=True, code=0):
-        """The line about the back end that Meson ends with, for a toolkit of this release that nothing is compiled by."""
+        """The line about the back end that Meson ends with, for a toolkit of this release that compiles nothing."""
         toolkit = self.folder / "toolkit"
         for part in ("bin", "include", "lib64"):
             (toolkit / part).mkdir(parents=True, exist_ok=True)
