@@ -1,12 +1,29 @@
 #include "apps/common/device_options.h"
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <mutex>
 
 #include "engine/core/error.h"
 #include "engine/core/numerics.h"
 #include "engine/kernels/select.h"
 
 namespace apps {
+namespace {
+
+// Why `auto` is the CPU here, to stderr, once: a library that is missing beside a GPU is not what somebody wanted.
+void say_what_auto_lacks() {
+  static std::once_flag said;
+  std::call_once(said, [] {
+    try {
+      engine::open_device("cuda");
+    } catch (const engine::Error& error) {
+      fmt::print(stderr, "--device auto is the CPU: {}\n", error.what());
+    }
+  });
+}
+
+}  // namespace
 
 engine::Device DeviceOptions::open() const {
   engine::check(!deterministic || !autotune, "device",
@@ -14,7 +31,9 @@ engine::Device DeviceOptions::open() const {
   engine::set_tf32({.convolutions = tf32 != "off", .products = tf32 == "all"});
   engine::deterministic(deterministic);
   engine::autotune(autotune);
-  return engine::open_device(device);
+  const engine::Device opened = engine::open_device(device);
+  if (device == "auto" && opened == engine::Device{}) say_what_auto_lacks();
+  return opened;
 }
 
 void add_device_options(CLI::App& app, DeviceOptions& options) {

@@ -5,6 +5,8 @@ import unittest
 
 from support import error_of, run
 
+SMALLEST = ["--model", "ride-1", "--mode", "infer", "--batch", 1, "--image-size", 8, "--steps", 1, "--warmup", 0]
+
 
 class Bench(unittest.TestCase):
     def test_json(self):
@@ -82,10 +84,16 @@ class Bench(unittest.TestCase):
                 self.assertIn(part, error_of("bench", *arguments))
 
     def test_instruction_sets(self):
-        smallest = ["--model", "ride-1", "--mode", "infer", "--batch", 1, "--image-size", 8, "--steps", 1, "--warmup", 0]
-        run("bench", *smallest, environment={"RIDE_CPU_ISA": "baseline"})
+        run("bench", *SMALLEST, environment={"RIDE_CPU_ISA": "baseline"})
         self.assertIn("RIDE_CPU_ISA=sse is none of baseline, avx2, avx512",
-                      error_of("bench", *smallest, environment={"RIDE_CPU_ISA": "sse"}))
+                      error_of("bench", *SMALLEST, environment={"RIDE_CPU_ISA": "sse"}))
+
+    def test_automatic_device(self):
+        missing = run("bench", *SMALLEST, "--device", "auto").stderr
+        if not missing:
+            self.skipTest("this machine has a CUDA device")
+        said = re.fullmatch(r"--device auto is the CPU: (.*)\n", missing)
+        self.assertIn(said[1], error_of("bench", *SMALLEST, "--device", "cuda"))
 
 
 if __name__ == "__main__":
