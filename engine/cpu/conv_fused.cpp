@@ -1,5 +1,7 @@
 #include "engine/cpu/conv_fused.h"
 
+#include <string_view>
+
 #include "engine/cpu/channels/conv.h"
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
@@ -16,6 +18,7 @@ struct Plan {
   memory::desc weights;      // in the layout that the convolution reads
   dnnl::primitive arrange;   // from our layout to that one; empty when they agree
   std::vector<int64_t> key;  // of the arranged copy
+  bool fast = true;          // false: oneDNN has nothing but its reference loops for this convolution with what follows
 };
 
 // A layout as numbers. Weights have blocked layouts, which these describe in full.
@@ -39,7 +42,7 @@ Plan make_plan(const ConvProblem& p, bool residual, bool relu) {
       onednn_engine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, p.x, p.w_any, p.b, p.y,
       p.strides, p.dilates, p.padding_left, p.padding_right, attributes);
   return {dnnl::convolution_forward(desc), desc.weights_desc(), reorder_between(p.w, desc.weights_desc()),
-          layout_key(desc.weights_desc())};
+          layout_key(desc.weights_desc()), std::string_view(desc.impl_info_str()).find("ref") != 0};
 }
 
 std::shared_ptr<const Plan> plan_for(ConvProblem& p, bool residual, bool relu) {
@@ -57,6 +60,15 @@ memory arranged(const Plan& plan, const ConvProblem& p, ConstantWeights& w) {
   }));
 }
 
+// The convolution, then a pass that adds and cuts off.
+Tensor in_two_passes(const Tensor& x, const Tensor& w, const ConvEpilogue& epilogue, const Shape& y_shape,
+                     const Conv2dOptions& options) {
+  const Tensor z = kernels(x).conv.forward(x, w, {}, y_shape, options);
+  const DType statistics = z.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const Tensor ones = Tensor::full({z.size(1)}, 1, {.dtype = statistics});
+  return scale_and_shift(z, ones, as_type(epilogue.bias, statistics), epilogue.residual, epilogue.relu);
+}
+
 // f32, or bf16 where it is computed in; any format with strides.
 Tensor by_onednn(const Tensor& x_any, ConstantWeights& w, const ConvEpilogue& epilogue, const Shape& y_shape,
                  const Conv2dOptions& options) {
@@ -69,6 +81,7 @@ Tensor by_onednn(const Tensor& x_any, ConstantWeights& w, const ConvEpilogue& ep
     const ConvShapes shapes{x.shape(), w.values().shape(), y_shape};
     ConvProblem p = describe_conv(shapes, like, options, true);
     const auto plan = plan_for(p, residual.defined(), epilogue.relu);
+    if (!plan->fast) return in_two_passes(x, w.values(), {bias, residual, epilogue.relu}, y_shape, options);
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, wrap(p.x, x)},
                                               {DNNL_ARG_WEIGHTS, arranged(*plan, p, w)},
                                               {DNNL_ARG_BIAS, wrap(p.b, bias)},
@@ -78,15 +91,6 @@ Tensor by_onednn(const Tensor& x_any, ConstantWeights& w, const ConvEpilogue& ep
     count_conv_work(shapes, x.dtype());
     return y;
   });
-}
-
-// The convolution, then a pass that adds and cuts off.
-Tensor in_two_passes(const Tensor& x, const Tensor& w, const ConvEpilogue& epilogue, const Shape& y_shape,
-                     const Conv2dOptions& options) {
-  const Tensor z = kernels(x).conv.forward(x, w, {}, y_shape, options);
-  const DType statistics = z.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  const Tensor ones = Tensor::full({z.size(1)}, 1, {.dtype = statistics});
-  return scale_and_shift(z, ones, as_type(epilogue.bias, statistics), epilogue.residual, epilogue.relu);
 }
 
 }  // namespace
