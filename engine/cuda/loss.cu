@@ -32,7 +32,7 @@ __device__ double sum_images(int64_t images, const F& f) {
 
 // terms (N, 3): the EnsembleTerms of each image. An image whose label is no class counts nothing; it was reported.
 template <class T>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, 1)
     ensemble_kernel(const Rows<T> __grid_constant__ rows, int64_t images, functors::EnsembleScales scales,
                     FaultReport report, Global<const int64_t> labels, Global<T> shifts, Global<T> terms,
                     Global<T> parts) {
@@ -66,7 +66,7 @@ struct Outputs {
 };
 
 template <class T>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, 1)
     ensemble_backward_kernel(const Rows<T> __grid_constant__ rows, const Outputs<T> __grid_constant__ dlogits,
                              int64_t images, T cross_entropy, T divergence, Global<const int64_t> labels,
                              Global<const T> shifts, Global<const T> parts, Global<const T> dtotal) {
