@@ -1,7 +1,6 @@
 // A convolution of a normalised input as one op, against batch_norm and conv2d one after the other.
 #include <doctest/doctest.h>
 
-#include "engine/core/random.h"
 #include "engine/ops/conv.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/norm.h"
@@ -11,16 +10,10 @@
 #include "tests/distance.h"
 
 using namespace engine;
+using lanes_test::normal;
 using test::relative_distance;
 
 namespace {
-
-Tensor normal(const Shape& shape, uint64_t stream) {
-  Generator random(11, stream);
-  Tensor t = Tensor::empty(shape);
-  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = random.normal();
-  return t;
-}
 
 struct Result {
   Tensor y, dx, dweight, dbias, dw, running_mean, running_var;
