@@ -4,6 +4,7 @@
 #include "engine/cpu/conv_fused.h"
 #include "engine/cpu/conv_problem.h"
 #include "engine/cpu/dense.h"
+#include "engine/cpu/lanes/norm.h"
 #include "engine/cpu/lanes/winograd.h"
 #include "engine/cpu/plain.h"
 #include "engine/cpu/table.h"
@@ -207,13 +208,37 @@ Tensor backward_weight_in_any_format(const Tensor& dy, const Tensor& x_any, cons
                          options);
 }
 
-BatchNormGradients backward_norm(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
-                                 const BatchNormSaved& saved, const NormalizedInput& input) {
-  if (lanes::conv_by_winograd(saved.x, w.shape(), options))
-    return lanes::winograd_backward_norm(dense(dy, MemoryFormat::batch_lanes), parameter(w), saved, input);
-  const Tensor dz = backward_input_in_any_format(dy, w, saved.x.shape(), options, {});
+// The gradient in memory, where a kernel wants it there.
+Tensor materialized(const LazyGradient& dy) {
+  if (!dy.a.defined()) return dy.g;
   profile::Scope scope("batch_norm", " backward");
-  return kernels(dz).norm.backward(saved, dz, false);
+  return lanes::made(dy);
+}
+
+// Whether dy and what dx is added to can be read and written as they are.
+bool in_lanes_of(const Tensor& x, const Tensor& other) {
+  return !other.defined() || (other.is_dense(MemoryFormat::batch_lanes) && other.dtype() == x.dtype());
+}
+
+ConvGradients backward(const LazyGradient& lazy, const Tensor& x, const Tensor& w, const Conv2dOptions& options,
+                       const Tensor& onto) {
+  if (lanes::conv_by_winograd(x, w.shape(), options) && in_lanes_of(x, lazy.g) && in_lanes_of(x, onto))
+    return lanes::winograd_backward(lazy, x, parameter(w), onto);
+  const Tensor dy = materialized(lazy);
+  return {backward_input_in_any_format(dy, w, x.shape(), options, onto),
+          backward_weight_in_any_format(dy, x, w.shape(), options, nullptr)};
+}
+
+ConvNormGradients backward_norm(const LazyGradient& lazy, const Tensor& w, const Conv2dOptions& options,
+                                const BatchNormSaved& saved, const NormalizedInput* input, const Tensor& onto) {
+  if (lanes::conv_by_winograd(saved.x, w.shape(), options) && in_lanes_of(saved.x, lazy.g) &&
+      in_lanes_of(saved.x, onto))
+    return lanes::winograd_backward_norm(lazy, parameter(w), saved, input, onto);
+  const Tensor dy = materialized(lazy), &x = input ? saved.x : saved.y,
+               dw = backward_weight_in_any_format(dy, x, w.shape(), options, input),
+               dz = backward_input_in_any_format(dy, w, x.shape(), options, onto);
+  profile::Scope scope("batch_norm", " backward");
+  return {kernels(dz).norm.backward_lazy(saved, dz, saved.residual), dw};
 }
 
 }  // namespace
@@ -223,6 +248,7 @@ void fill(ConvKernels& table) {
   table.forward_with_moments = forward_with_moments;
   table.backward_input = backward_input_in_any_format;
   table.backward_weight = backward_weight_in_any_format;
+  table.backward = backward;
   table.backward_norm = backward_norm;
   table.forward_fused = conv_forward_fused;
 }

@@ -299,19 +299,25 @@ void normalize(const Tensor& x_any, const Tensor& mean, const Tensor& inv_std, c
 
 // In lanes, a dy that nobody but the caller holds becomes dresidual, which is dy with zeros in it: memory that was just
 // read needn't be fetched to be written.
-BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, bool wants_dresidual) {
-  const bool ours = dy_any.is_unshared() && lanes::any_in_lanes(given.x);
+// What backward reads, dense and in x's format.
+BatchNormSaved readable(const BatchNormSaved& given) {
   BatchNormSaved saved = given;
   saved.x = dense(given.x);
   if (saved.relu) saved.y = dense(given.y, saved.x.format());
+  return saved;
+}
+
+// Memory for what ReLU lets through of dy: dy's own where nobody else has it.
+Tensor room_for_gated(const Tensor& dy_any, const Tensor& dy) { return dy_any.is_unshared() ? dy : empty_like(dy); }
+
+BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, bool wants_dresidual) {
+  const BatchNormSaved saved = readable(given);
   const Tensor dy = dense(dy_any, saved.x.format());
-  BatchNormGradients out{empty_like(saved.x), empty_like(saved.weight), empty_like(saved.weight), {}};
-  if (wants_dresidual) out.dresidual = ours ? dy : empty_like(saved.x);
   count_norm(dy, (saved.relu ? 6 : 4) + (wants_dresidual ? 2 : 1));
-  if (lanes::any_in_lanes(dy)) {
-    lanes::norm_backward(saved, dy, out);
-    return out;
-  }
+  if (lanes::any_in_lanes(dy))
+    return lanes::norm_backward(saved, dy, wants_dresidual ? room_for_gated(dy_any, dy) : Tensor());
+  BatchNormGradients out{empty_like(saved.x), empty_like(saved.weight), empty_like(saved.weight), {}};
+  if (wants_dresidual) out.dresidual = empty_like(saved.x);
   const Layout l = layout_of(saved.x);
   dispatch_floating(dy.dtype(), "batch_norm", [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -329,6 +335,19 @@ BatchNormGradients backward(const BatchNormSaved& given, const Tensor& dy_any, b
   return out;
 }
 
+LazyBatchNormGradients backward_lazy(const BatchNormSaved& given, const Tensor& dy_any, bool wants_dresidual) {
+  if (!lanes::any_in_lanes(given.x)) {
+    const BatchNormGradients g = backward(given, dy_any, wants_dresidual);
+    return {{.g = g.dx}, g.dweight, g.dbias, g.dresidual};
+  }
+  const BatchNormSaved saved = readable(given);
+  const Tensor dy = dense(dy_any, saved.x.format());
+  count_norm(dy, saved.relu ? 4 : 2);
+  LazyBatchNormGradients out = lanes::norm_backward_lazy(saved, dy, saved.relu ? room_for_gated(dy_any, dy) : dy);
+  if (wants_dresidual) out.dresidual = out.dx.g;
+  return out;
+}
+
 }  // namespace
 
 void fill(NormKernels& table) {
@@ -336,6 +355,7 @@ void fill(NormKernels& table) {
   table.update = update;
   table.normalize = normalize;
   table.backward = backward;
+  table.backward_lazy = backward_lazy;
 }
 
 }  // namespace engine::cpu

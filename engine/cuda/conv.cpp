@@ -124,11 +124,24 @@ Tensor backward_weight(const Tensor& dy_any, const Tensor& x_any, const Shape& w
   return result(dw, w_shape, wanted);
 }
 
-BatchNormGradients backward_norm(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
-                                 const BatchNormSaved& saved, const NormalizedInput&) {
-  const Tensor dz = backward_input(dy, w, saved.x.shape(), options, {});
+// Here batch norm leaves nothing to its readers.
+const Tensor& gradient_of(const LazyGradient& dy) {
+  check(!dy.a.defined(), "conv2d backward", "takes no gradient that is still to be made on this device");
+  return dy.g;
+}
+
+ConvGradients backward(const LazyGradient& lazy, const Tensor& x, const Tensor& w, const Conv2dOptions& options,
+                       const Tensor& onto) {
+  const Tensor& dy = gradient_of(lazy);
+  return {backward_input(dy, w, x.shape(), options, onto), backward_weight(dy, x, w.shape(), options, nullptr)};
+}
+
+ConvNormGradients backward_norm(const LazyGradient& dy, const Tensor& w, const Conv2dOptions& options,
+                                const BatchNormSaved& saved, const NormalizedInput* input, const Tensor& onto) {
+  check(input == nullptr, "conv2d backward_norm", "takes no input that is still to be normalised on this device");
+  const ConvGradients g = backward(dy, saved.y, w, options, onto);
   profile::Scope scope("batch_norm", " backward");
-  return kernels(dz).norm.backward(saved, dz, false);
+  return {kernels(g.dx).norm.backward_lazy(saved, g.dx, saved.residual), g.dw};
 }
 
 // The convolution, then a pass that adds and cuts off: batch norm's, with mean 0 and variance 1.
@@ -159,6 +172,7 @@ void fill(ConvKernels& table) {
   table.forward_with_moments = forward_with_moments;
   table.backward_input = backward_input;
   table.backward_weight = backward_weight;
+  table.backward = backward;
   table.backward_norm = backward_norm;
   table.forward_fused = forward_fused;
 }

@@ -190,6 +190,10 @@ void fill(NormKernels& table) {
   table.update = update;
   table.normalize = normalize;
   table.backward = batch_norm_backward;
+  table.backward_lazy = [](const BatchNormSaved& saved, const Tensor& dy, bool wants_dresidual) {
+    const BatchNormGradients g = batch_norm_backward(saved, dy, wants_dresidual);
+    return LazyBatchNormGradients{{.g = g.dx}, g.dweight, g.dbias, g.dresidual};
+  };
 }
 
 }  // namespace engine::cuda

@@ -76,6 +76,14 @@ struct NormalizedInput {
   Tensor scale, shift;
 };
 
+struct ConvGradients {
+  Tensor dx, dw;  // dw is f32 for 16-bit x
+};
+struct ConvNormGradients {
+  LazyBatchNormGradients norm;
+  Tensor dw;
+};
+
 struct ConvKernels {
   Slot<Tensor(const Tensor& x, const Tensor& w, const Tensor& b, const Shape& y_shape, const Conv2dOptions&)> forward{
       "conv2d"};
@@ -91,10 +99,14 @@ struct ConvKernels {
   Slot<Tensor(const Tensor& dy, const Tensor& x, const Shape& w_shape, const Conv2dOptions&,
               const NormalizedInput* input)>
       backward_weight{"conv2d backward_weight"};
-  // The gradients of the batch norm whose output relu(x scale + shift) was the convolution's input: backward_input, and
-  // what it gives taken on through ReLU and batch norm, best while it is in a cache.
-  Slot<BatchNormGradients(const Tensor& dy, const Tensor& w, const Conv2dOptions&, const BatchNormSaved&,
-                          const NormalizedInput&)>
+  // Both gradients, of one reading of dy where the kernels can; dx as backward_input makes it.
+  Slot<ConvGradients(const LazyGradient& dy, const Tensor& x, const Tensor& w, const Conv2dOptions&,
+                     const Tensor& onto)>
+      backward{"conv2d backward"};
+  // Both, and dx taken on through the batch norm and the ReLU that made the convolution's input: best while it is in a
+  // cache. That input is `input` of saved.x or, where it is null, saved.y. With a residual its gradient is given too.
+  Slot<ConvNormGradients(const LazyGradient& dy, const Tensor& w, const Conv2dOptions&, const BatchNormSaved& saved,
+                         const NormalizedInput* input, const Tensor& onto)>
       backward_norm{"conv2d backward_norm"};
   // For inference.
   Slot<Tensor(const Tensor& x, ConstantWeights& w, const ConvEpilogue&, const Shape& y_shape, const Conv2dOptions&)>

@@ -23,16 +23,17 @@ void for_each_slot(const KernelTable& table, F&& f) {
     each(gather, scatter, partition);
   }
   {
-    const auto& [forward, forward_with_moments, backward_input, backward_weight, backward_norm, forward_fused] = conv;
-    each(forward, forward_with_moments, backward_input, backward_weight, backward_norm, forward_fused);
+    const auto& [forward, forward_with_moments, backward_input, backward_weight, backward, backward_norm,
+                 forward_fused] = conv;
+    each(forward, forward_with_moments, backward_input, backward_weight, backward, backward_norm, forward_fused);
   }
   {
     const auto& [product] = matmul;
     each(product);
   }
   {
-    const auto& [statistics, update, normalize, backward] = norm;
-    each(statistics, update, normalize, backward);
+    const auto& [statistics, update, normalize, backward, backward_lazy] = norm;
+    each(statistics, update, normalize, backward, backward_lazy);
   }
   {
     const auto& [max, max_backward, average, average_backward, global_average, global_average_backward, subsample,

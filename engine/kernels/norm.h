@@ -22,6 +22,21 @@ struct BatchNormGradients {
   Tensor dx, dweight, dbias, dresidual;  // dresidual only if asked for
 };
 
+// A batch norm's dx that its reader makes as it reads: a g + b x + c, with (C) f32 values a, b and c for each channel.
+// Where these are undefined it is g.
+struct LazyGradient {
+  Tensor g;
+  Tensor x = {}, a = {}, b = {}, c = {};
+};
+template <class F>
+void for_each_tensor(const LazyGradient& l, F&& f) {
+  for (const Tensor* t : {&l.g, &l.x, &l.a, &l.b, &l.c}) f(*t);
+}
+struct LazyBatchNormGradients {
+  LazyGradient dx;
+  Tensor dweight, dbias, dresidual;  // dresidual only if asked for; it may share dx.g's memory
+};
+
 // A batch's statistics and the running ones that they are blended into: (C) each, dense, of one type.
 struct BatchNormStatistics {
   Tensor mean, variance, running_mean, running_var;
@@ -46,6 +61,9 @@ struct NormKernels {
       normalize{"batch_norm"};
   Slot<BatchNormGradients(const BatchNormSaved&, const Tensor& dy, bool wants_dresidual)> backward{
       "batch_norm backward"};
+  // As backward; dx is left to its reader where the kernels of such a reader can make it.
+  Slot<LazyBatchNormGradients(const BatchNormSaved&, const Tensor& dy, bool wants_dresidual)> backward_lazy{
+      "batch_norm backward_lazy"};
 };
 
 }  // namespace engine

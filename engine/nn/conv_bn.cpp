@@ -18,18 +18,9 @@ Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, BatchNormFusion f
   return bn(y, fusion);
 }
 
-Tensor conv_bn_relu_conv_bn(ConvBn first, ConvBn second, const Tensor& x, BatchNormFusion fusion) {
-  if (!first.bn.is_training() || ForwardObserver::active())
-    return conv_bn(second.conv, second.bn, conv_bn(first.conv, first.bn, x, {.relu = true}), fusion);
-  ChannelMoments before, after;
-  const Tensor inner = first.conv.forward(x, before);
-  const BatchNorm2d& bn = first.bn;
-  const Tensor y = batch_norm_relu_conv2d(
-      inner, bn.weight(), bn.bias(), bn.running_mean(), bn.running_var(),
-      {.momentum = bn.options().momentum, .eps = bn.options().eps, .relu = true, .moments = &before},
-      second.conv.weight(), second.conv.options().conv, after);
-  fusion.moments = &after;
-  return second.bn(y, fusion);
+ConvNorm conv_norm_of(const Conv2d& conv, const BatchNorm2d& bn) {
+  return {conv.weight(),     conv.options().conv, bn.weight(),           bn.bias(),
+          bn.running_mean(), bn.running_var(),    bn.options().momentum, bn.options().eps};
 }
 
 }  // namespace engine

@@ -2,6 +2,7 @@
 #pragma once
 #include "engine/nn/batch_norm2d.h"
 #include "engine/nn/conv2d.h"
+#include "engine/ops/basic_blocks.h"
 
 namespace engine {
 
@@ -9,12 +10,7 @@ namespace engine {
 // in eval mode under InferenceMode bn is folded into it.
 Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, BatchNormFusion fusion = {});
 
-// Two of them with a ReLU between: relu?(bn2(conv2(relu(bn1(conv1(x))))) + residual?), a basic block. In training what
-// lies between is not stored in the batch_lanes format.
-struct ConvBn {
-  Conv2d& conv;
-  BatchNorm2d& bn;
-};
-Tensor conv_bn_relu_conv_bn(ConvBn first, ConvBn second, const Tensor& x, BatchNormFusion fusion = {});
+// Both as basic_blocks takes them.
+ConvNorm conv_norm_of(const Conv2d& conv, const BatchNorm2d& bn);
 
 }  // namespace engine

@@ -38,13 +38,27 @@ Shape check_conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv
   return {x.size(0), w.size(0), p, q};
 }
 
+}  // namespace
+
+Shape conv2d_shape(const Tensor& x, const Tensor& w, const Conv2dOptions& options) {
+  return check_conv2d(x, w, none, options);
+}
+
+namespace {
+
 // dx = w^T (*) dy      dw = x (*) dy, summed over n      db = dy summed over n, h, w
 Tensor record_conv2d(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& b, const Conv2dOptions& options) {
   return record("conv2d", y, {x, w, b},
                 [x = x.detach(), w = w.detach(), options](const Tensor& dy, Needs needs) -> Gradients {
                   const ConvKernels& conv = kernels(x).conv;
-                  return {needs[0] ? conv.backward_input(dy, w, x.shape(), options, needs.take(0)) : none,
-                          needs[1] ? cast(conv.backward_weight(dy, x, w.shape(), options, nullptr), w.dtype()) : none,
+                  ConvGradients g;
+                  if (needs[0] && needs[1])
+                    g = conv.backward({.g = dy}, x, w, options, needs.take(0));
+                  else if (needs[0])
+                    g.dx = conv.backward_input(dy, w, x.shape(), options, needs.take(0));
+                  else if (needs[1])
+                    g.dw = conv.backward_weight(dy, x, w.shape(), options, nullptr);
+                  return {g.dx, g.dw.defined() ? cast(g.dw, w.dtype()) : none,
                           needs[2] ? sum(cast(dy, w.dtype()), {.axes = {0, 2, 3}}) : none};
                 });
 }
@@ -67,35 +81,6 @@ Tensor conv2d_with_moments(const Tensor& input, const Tensor& w, const Conv2dOpt
   const Shape y_shape = check_conv2d(x, w, none, options);
   return record_conv2d(kernels(x).conv.forward_with_moments(x, w, y_shape, options, nullptr, moments), x, w, none,
                        options);
-}
-
-// z = relu((x - m) s weight + bias), y = w (*) z: z is made where it is read and never stored.
-// dz = w^T (*) dy, dw = z (*) dy, and dx, dweight, dbias are batch_norm's of dz.
-Tensor batch_norm_relu_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
-                              const Tensor& running_var, const BatchNormOptions& norm, const Tensor& w,
-                              const Conv2dOptions& options, ChannelMoments& moments) {
-  check(norm.relu && !norm.residual.defined(), "batch_norm_relu_conv2d", "has a ReLU and no residual between them");
-  if (x.format() != MemoryFormat::batch_lanes)
-    return conv2d_with_moments(batch_norm(x, weight, bias, running_mean, running_var, norm), w, options, moments);
-  profile::Scope scope("conv2d");
-  const Shape y_shape = check_conv2d(x, w, none, options);
-  const BatchNormSaved saved = batch_norm_constants(x, weight, bias, running_mean, running_var, norm);
-  NormalizedInput input;
-  {
-    const NoGradGuard no_grad;
-    input.scale = saved.inv_std * saved.weight;
-    input.shift = saved.bias - saved.mean * input.scale;
-  }
-  const Tensor y = kernels(x).conv.forward_with_moments(x, w, y_shape, options, &input, moments);
-  return record("conv2d", y, {x, weight, bias, w},
-                [saved, input, w = w.detach(), options](const Tensor& dy, Needs needs) -> Gradients {
-                  const KernelTable& table = kernels(dy);
-                  const Tensor& x = saved.x;
-                  const Tensor dw =
-                      needs[3] ? cast(table.conv.backward_weight(dy, x, w.shape(), options, &input), w.dtype()) : none;
-                  const BatchNormGradients g = table.conv.backward_norm(dy, w, options, saved, input);
-                  return {g.dx, g.dweight, g.dbias, dw};
-                });
 }
 
 Tensor conv2d_fused(const Tensor& input, ConstantWeights& w, const ConvEpilogue& epilogue,

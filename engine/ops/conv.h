@@ -2,7 +2,6 @@
 #pragma once
 #include "engine/autograd/node.h"
 #include "engine/kernels/conv.h"
-#include "engine/ops/norm.h"
 
 namespace engine {
 
@@ -14,11 +13,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b = {}, const Conv
 // conv2d without a bias, and the result's moments for a batch_norm that follows (BatchNormOptions::moments).
 Tensor conv2d_with_moments(const Tensor& x, const Tensor& w, const Conv2dOptions& options, ChannelMoments& moments);
 
-// conv2d_with_moments of relu(batch_norm(x)), as one op: in batch_lanes the normalised image is made where the
-// convolution reads it and never stored. `norm` has a ReLU and no residual.
-Tensor batch_norm_relu_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
-                              const Tensor& running_var, const BatchNormOptions& norm, const Tensor& w,
-                              const Conv2dOptions& options, ChannelMoments& moments);
+// The shape of conv2d(x, w, {}, options); throws where they don't fit.
+Shape conv2d_shape(const Tensor& x, const Tensor& w, const Conv2dOptions& options);
 
 // relu?(conv2d(x, w, bias) + residual?) in one pass, for inference: w keeps what the back end made of it for the next
 // call. Records nothing; throws where a gradient is wanted.

@@ -1,9 +1,12 @@
 #include "ride/models/resnet_cifar.h"
 
+#include <array>
+
 #include "engine/autograd/autocast.h"
 #include "engine/core/parallel.h"
 #include "engine/nn/by_groups.h"
 #include "engine/nn/conv_bn.h"
+#include "engine/nn/forward_observer.h"
 #include "engine/nn/inference_mode.h"
 #include "engine/nn/init.h"
 #include "engine/nn/linear.h"
@@ -19,7 +22,6 @@ using engine::BatchNorm2d;
 using engine::Conv2d;
 using engine::Generator;
 using engine::Layer;
-using engine::Sequential;
 using engine::Tensor;
 
 constexpr int64_t stem_planes = 16;
@@ -32,12 +34,6 @@ engine::Conv2dLayerOptions conv3x3(const BasicBlockOptions& o) {
           .kernel = 3,
           .conv = {.stride = o.stride, .padding = 1},
           .bias = false};
-}
-
-void append_stage(Sequential& stage, const BasicBlockOptions& first, Generator& generator) {
-  stage.append<BasicBlock>(first, generator);
-  for (int64_t i = 1; i < blocks_per_stage; ++i)
-    stage.append<BasicBlock>(BasicBlockOptions{.in_planes = first.planes, .planes = first.planes}, generator);
 }
 
 const ResNetCifarOptions& checked(const ResNetCifarOptions& options) {
@@ -76,32 +72,60 @@ BasicBlock::BasicBlock(const BasicBlockOptions& options, Generator& generator)
   engine::init::kaiming_normal(conv2_.weight(), generator);
 }
 
-Tensor BasicBlock::forward(const Tensor& x) {
+Tensor BasicBlock::shortcut(const Tensor& x) const {
   const bool same = options_.stride == 1 && options_.in_planes == options_.planes;
-  const Tensor shortcut = same ? x : shortcut_a(x, {.planes = options_.planes, .stride = options_.stride});
-  return conv_bn_relu_conv_bn({conv1_, bn1_}, {conv2_, bn2_}, x, {.residual = shortcut, .relu = true});
+  return same ? x : shortcut_a(x, {.planes = options_.planes, .stride = options_.stride});
+}
+
+engine::BasicBlockLayers BasicBlock::layers() const {
+  return {engine::conv_norm_of(conv1_, bn1_), engine::conv_norm_of(conv2_, bn2_)};
+}
+
+bool BasicBlock::is_plain_training() const {
+  return bn1_.is_training() && bn2_.is_training() && !engine::ForwardObserver::active();
+}
+
+Tensor BasicBlock::forward(const Tensor& x) {
+  if (is_plain_training()) return engine::basic_blocks(x, shortcut(x), std::array{layers()});
+  const Tensor inner = conv_bn(conv1_, bn1_, x, {.relu = true});
+  return conv_bn(conv2_, bn2_, inner, {.residual = shortcut(x), .relu = true});
+}
+
+void Stage::append_blocks(const BasicBlockOptions& first, int64_t count, Generator& generator) {
+  blocks_.push_back(&append<BasicBlock>(first, generator));
+  const BasicBlockOptions same{.in_planes = first.planes, .planes = first.planes};
+  for (int64_t i = 1; i < count; ++i) blocks_.push_back(&append<BasicBlock>(same, generator));
+}
+
+Tensor Stage::forward(const Tensor& x) {
+  std::vector<engine::BasicBlockLayers> layers;
+  for (const BasicBlock* block : blocks_) {
+    if (!block->is_plain_training()) return Sequential::forward(x);
+    layers.push_back(block->layers());
+  }
+  return engine::basic_blocks(x, blocks_.front()->shortcut(x), layers);
 }
 
 ResNetCifar::ResNetCifar(const ResNetCifarOptions& options, Generator& generator)
     : options_(checked(options)),
       conv1_(add<Conv2d>("conv1", conv3x3({.in_planes = options.in_channels, .planes = stem_planes}), generator)),
       bn1_(add<BatchNorm2d>("bn1", engine::BatchNorm2dOptions{.channels = stem_planes})),
-      layer1_(add<Sequential>("layer1")) {
+      layer1_(add<Stage>("layer1")) {
   engine::init::kaiming_normal(conv1_.weight(), generator);
-  append_stage(layer1_, {.in_planes = stem_planes, .planes = stem_planes}, generator);
+  layer1_.append_blocks({.in_planes = stem_planes, .planes = stem_planes}, blocks_per_stage, generator);
 
   const int64_t planes3 = feature_dimension(), planes2 = planes3 / 2;
   const auto named = [&](const char* name, int64_t expert) {
     return experts() == 1 ? std::string(name) : fmt::format("{}s.{}", name, expert);
   };
-  for (int64_t e = 0; e < experts(); ++e) {
-    layer2_.push_back(&add<Sequential>(named("layer2", e)));
-    append_stage(*layer2_.back(), {.in_planes = stem_planes, .planes = planes2, .stride = 2}, generator);
-  }
-  for (int64_t e = 0; e < experts(); ++e) {
-    layer3_.push_back(&add<Sequential>(named("layer3", e)));
-    append_stage(*layer3_.back(), {.in_planes = planes2, .planes = planes3, .stride = 2}, generator);
-  }
+  const auto add_stages = [&](std::vector<Stage*>& stages, const char* name, const BasicBlockOptions& first) {
+    for (int64_t e = 0; e < experts(); ++e) {
+      stages.push_back(&add<Stage>(named(name, e)));
+      stages.back()->append_blocks(first, blocks_per_stage, generator);
+    }
+  };
+  add_stages(layer2_, "layer2", {.in_planes = stem_planes, .planes = planes2, .stride = 2});
+  add_stages(layer3_, "layer3", {.in_planes = planes2, .planes = planes3, .stride = 2});
   for (int64_t e = 0; e < experts(); ++e) {
     if (options.classifier == Classifier::cosine) {
       const engine::NormedLinearOptions head{

@@ -13,6 +13,7 @@
 #include "engine/nn/batch_norm2d.h"
 #include "engine/nn/conv2d.h"
 #include "engine/nn/sequential.h"
+#include "engine/ops/basic_blocks.h"
 
 namespace ride {
 
@@ -49,12 +50,27 @@ class BasicBlock : public engine::Layer {
   BasicBlock(const BasicBlockOptions& options, engine::Generator& generator);
   engine::Tensor forward(const engine::Tensor& x) override;
 
+  engine::Tensor shortcut(const engine::Tensor& x) const;
+  // For basic_blocks, which is for training without observers.
+  engine::BasicBlockLayers layers() const;
+  bool is_plain_training() const;
+
  private:
   BasicBlockOptions options_;
   engine::Conv2d& conv1_;
   engine::BatchNorm2d& bn1_;
   engine::Conv2d& conv2_;
   engine::BatchNorm2d& bn2_;
+};
+
+// Blocks of which the first may change the shape. In training they are one op (basic_blocks).
+class Stage : public engine::Sequential {
+ public:
+  void append_blocks(const BasicBlockOptions& first, int64_t count, engine::Generator& generator);
+  engine::Tensor forward(const engine::Tensor& x) override;
+
+ private:
+  std::vector<BasicBlock*> blocks_;
 };
 
 class ResNetCifar : public engine::Module {
@@ -83,9 +99,9 @@ class ResNetCifar : public engine::Module {
   ResNetCifarOptions options_;
   engine::Conv2d& conv1_;
   engine::BatchNorm2d& bn1_;
-  engine::Sequential& layer1_;
-  std::vector<engine::Sequential*> layer2_, layer3_;  // per expert
-  std::vector<engine::Layer*> classifier_;            // per expert
+  Stage& layer1_;
+  std::vector<Stage*> layer2_, layer3_;     // per expert
+  std::vector<engine::Layer*> classifier_;  // per expert
 };
 
 }  // namespace ride

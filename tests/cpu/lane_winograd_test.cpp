@@ -10,6 +10,7 @@
 #include "engine/core/parallel.h"
 #include "engine/core/random.h"
 #include "engine/cpu/lanes/conv.h"
+#include "engine/cpu/lanes/norm.h"
 #include "engine/kernels/select.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/reduce.h"
@@ -189,8 +190,10 @@ TEST_CASE("Winograd in lanes: a normalised input, an epilogue and a gate are tho
       const NormalizedInput norm{weight * inv_std, random_tensor({p.c}, random)};
       const BatchNormSaved saved{
           .x = x, .y = {}, .weight = weight, .bias = {}, .mean = mean, .inv_std = inv_std, .relu = true};
-      const BatchNormGradients got = lanes::winograd_backward_norm(dy, w, saved, norm);
-      check_padding(got.dx, problem);
+      const ConvNormGradients got = lanes::winograd_backward_norm({.g = dy}, w, saved, &norm);
+      const Tensor got_dx = lanes::made(got.norm.dx);
+      check_padding(got.norm.dx.g, problem);
+      check_padding(got_dx, problem);
       const Tensor x32 = in_f32(x), alone = in_f32(lanes::winograd_backward_input(lanes_of(in_f32(dy)), w));
       const Tensor open =
           cast(less(Tensor::scalar(0), x32 * as_channels(norm.scale) + as_channels(norm.shift)), DType::f32);
@@ -202,9 +205,69 @@ TEST_CASE("Winograd in lanes: a normalised input, an epilogue and a gate are tho
           (g - as_channels(dbias) / count - centred * as_channels(dweight) / count) * as_channels(weight * inv_std);
       // Sums over up to 36,000 products of Winograd's, half of them negative.
       const double of_sums = dtype == DType::f32 ? 1e-4 : 2 * bf16_tolerance;
-      CHECK(relative_distance(got.dbias, dbias) < of_sums);
-      CHECK(relative_distance(got.dweight, dweight) < of_sums);
-      CHECK(relative_distance(got.dx, dx) < of_sums);
+      CHECK(relative_distance(got.norm.dbias, dbias) < of_sums);
+      CHECK(relative_distance(got.norm.dweight, dweight) < of_sums);
+      CHECK(relative_distance(got_dx, dx) < of_sums);
+      CHECK(got.dw.to<float>() == lanes::winograd_backward_weight(dy, x, &norm).to<float>());
+
+      // The same through a result that lies in memory, and what is added before ReLU lets through: as a gate of its
+      // own.
+      BatchNormSaved result = saved;
+      result.y = lanes_of(random_tensor(x.shape(), random), dtype);
+      result.residual = true;
+      const Tensor onto = lanes_of(random_tensor(x.shape(), random), dtype);
+      const Tensor both = in_f32(lanes::winograd_backward_input(lanes_of(in_f32(dy)), w)) + in_f32(onto),
+                   passed = both * cast(less(Tensor::scalar(0), in_f32(result.y)), DType::f32);
+      const ConvNormGradients onward = lanes::winograd_backward_norm({.g = dy}, w, result, nullptr, onto);
+      check_padding(onward.norm.dx.g, problem);
+      CHECK(onward.norm.dx.g.shares_storage(onto));
+      CHECK(onward.norm.dresidual.shares_storage(onto));
+      CHECK(relative_distance(onward.norm.dx.g, passed) < tolerance);
+      CHECK(relative_distance(onward.norm.dbias, over_channel(passed)) < of_sums);
+      CHECK(relative_distance(onward.norm.dweight, over_channel(passed * centred)) < of_sums);
+      CHECK(onward.dw.to<float>() == lanes::winograd_backward_weight(dy, result.y).to<float>());
+    }
+  }
+}
+
+TEST_CASE("Winograd in lanes: one sweep gives both gradients, of a dy that is made as it is read too") {
+  Generator random(test::test_seed(22));
+  std::vector<Problem> problems = {{18, 16, 24, 6, 5}, {33, 9, 10, 8, 8}, {16, 48, 48, 8, 8}};
+  for (int i = test::test_draws(10); i > 0; --i) problems.push_back(random_problem(random));
+  for (const Problem& p : problems) {
+    const std::string problem = p.str();
+    CAPTURE(problem);
+    const Tensor w = random_tensor({p.k, p.c, 3, 3}, random);
+    const auto values = [&] { return random_tensor({p.k}, random); };
+    for (DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(name(dtype));
+      const Tensor x = lanes_of(random_tensor({p.n, p.c, p.h, p.w}, random), dtype),
+                   onto = lanes_of(random_tensor({p.n, p.c, p.h, p.w}, random), dtype);
+      LazyGradient dy{.g = lanes_of(random_tensor({p.n, p.k, p.h, p.w}, random), dtype)};
+      const auto copy = [](const Tensor& t) { return contiguous(contiguous(t), MemoryFormat::batch_lanes); };
+      const ConvGradients plain = lanes::winograd_backward(dy, x, w);
+      CHECK(plain.dx.to<float>() == lanes::winograd_backward_input(dy.g, w).to<float>());
+      const Tensor room = copy(onto);
+      const ConvGradients sum = lanes::winograd_backward(dy, x, w, room);
+      CHECK(sum.dx.shares_storage(room));
+      CHECK(sum.dx.to<float>() == lanes::winograd_backward_input(dy.g, w, copy(onto)).to<float>());
+      CHECK(sum.dw.to<float>() == plain.dw.to<float>());
+
+      dy.x = lanes_of(random_tensor({p.n, p.k, p.h, p.w}, random), dtype);
+      dy.a = values(), dy.b = values(), dy.c = values();
+      const ConvGradients lazy = lanes::winograd_backward(dy, x, w);
+      check_padding(lazy.dx, problem);
+      const Tensor g = dy.g, made = lanes::made(dy);  // a new tensor: g is held here too
+      check_padding(made, problem);
+      const auto as_channels = [&](const Tensor& v) { return reshape(v, {1, v.numel(), 1, 1}); };
+      const auto in_f32 = [&](const Tensor& t) { return cast(contiguous(t), DType::f32); };
+      CHECK(relative_distance(made, in_f32(g) * as_channels(dy.a) + in_f32(dy.x) * as_channels(dy.b) +
+                                        as_channels(dy.c)) < (dtype == DType::f32 ? 1e-6 : bf16_tolerance));
+      const ConvGradients wanted = lanes::winograd_backward({.g = made}, x, w);
+      // f32: the same numbers but for a rounding. bf16: what is made as it is read isn't rounded.
+      const double tolerance = dtype == DType::f32 ? f32_tolerance : bf16_tolerance;
+      CHECK(relative_distance(lazy.dx, wanted.dx) < tolerance);
+      CHECK(relative_distance(lazy.dw, wanted.dw) < tolerance);
     }
   }
 }
@@ -227,15 +290,16 @@ TEST_CASE(
   const auto [one, three] = on_one_and_three([&] {
     ChannelMoments moments;
     const Tensor y = lanes::winograd_forward(x, w, &moments, &input);
-    const BatchNormGradients norm = lanes::winograd_backward_norm(dy, w, saved, input);
+    const ConvNormGradients norm = lanes::winograd_backward_norm({.g = dy}, w, saved, &input);
     return std::vector<Tensor>{y,
                                moments.mean,
                                moments.variance,
                                lanes::winograd_forward_fused(x, weights, epilogue),
                                lanes::winograd_backward_input(dy, w),
-                               norm.dx,
-                               norm.dweight,
-                               norm.dbias,
+                               norm.norm.dx.g,
+                               norm.norm.dx.b,
+                               norm.norm.dweight,
+                               norm.norm.dbias,
                                lanes::winograd_backward_weight(dy, x, &input)};
   });
   const std::size_t last = one.size() - 1;

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/kernels/select.h"
+#include "engine/ops/elementwise.h"
 #include "tests/distance.h"
 #include "tests/emulator/compare.h"
 #include "tests/error_of.h"
@@ -89,8 +90,46 @@ TEST_CASE("the gradients of a convolution") {
     CHECK(dx.dtype() == options.dtype);
     CHECK(relative_distance(dx, cpu.backward_input(dy, w, c.x, c.options, {})) < close);
     const Tensor sum = cuda.backward_input(dy.to(device), w.to(device), c.x, c.options, onto.to(device));
-    CHECK(relative_distance(sum, cpu.backward_input(dy, w, c.x, c.options, onto)) < close);
+    const ConvGradients both =
+        cuda.backward({.g = dy.to(device)}, x.to(device), w.to(device), c.options, onto.to(device));
+    CHECK(relative_distance(sum, cpu.backward_input(dy, w, c.x, c.options, onto)) < close);  // adds to onto
+    CHECK(both.dx.to<double>() == sum.to<double>());
+    CHECK(both.dw.to<double>() == dw.to<double>());
   });
+}
+
+TEST_CASE("the gradients of a convolution and of the batch norm before it") {
+  DEVICE_OR_SKIP(device);
+  const Case& c = cases[0];
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const TensorOptions options{.dtype = dtype, .format = MemoryFormat::channels_last};
+    const Tensor w = pattern(c.w, {}, 2), dy = pattern(c.y(), options, 3);
+    BatchNormSaved here;
+    here.x = pattern(c.x, options, 1);
+    here.mean = pattern({c.x[1]}, {}, 4), here.inv_std = Tensor::full({c.x[1]}, 1.25);
+    here.weight = pattern({c.x[1]}, {}, 5), here.bias = pattern({c.x[1]}, {}, 6);
+    here.relu = true;
+    here.y = empty_like(here.x);
+    kernels(w).norm.normalize(here.x, here.mean, here.inv_std, here.weight, here.bias, {}, true, here.y);
+    BatchNormSaved there = here;
+    for (Tensor* t : {&there.x, &there.y, &there.mean, &there.inv_std, &there.weight, &there.bias}) *t = t->to(device);
+    const Tensor onto = pattern(c.x, options, 7), onto_there = onto.to(device);
+    const ConvNormGradients want = kernels(w).conv.backward_norm({.g = dy}, w, c.options, here, nullptr, onto);
+    const ConvNormGradients got =
+        kernels(device).conv.backward_norm({.g = dy.to(device)}, w.to(device), c.options, there, nullptr, onto_there);
+    const double close = 4 * tolerance(dtype);  // sums over the results
+    CHECK_FALSE(got.norm.dx.a.defined());
+    CHECK(relative_distance(got.norm.dx.g, want.norm.dx.g) < close);
+    CHECK(relative_distance(got.norm.dweight, want.norm.dweight) < close);
+    CHECK(relative_distance(got.norm.dbias, want.norm.dbias) < close);
+    CHECK(relative_distance(got.dw, want.dw) < close);
+  }
+  const Tensor dy = pattern(c.y(), {}, 3).to(device), values = Tensor::full({c.w[0]}, 1).to(device);
+  CHECK(contains(error_of([&] {
+                   kernels(device).conv.backward({dy, dy, values, values, values}, pattern(c.x, {}, 1).to(device),
+                                                 pattern(c.w, {}, 2).to(device), c.options, {});
+                 }),
+                 "[conv2d backward] takes no gradient that is still to be made"));
 }
 
 TEST_CASE("convolution with moments") {

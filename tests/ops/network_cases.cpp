@@ -1,7 +1,11 @@
+#include <array>
+
+#include "engine/ops/basic_blocks.h"
 #include "engine/ops/conv.h"
 #include "engine/ops/matmul.h"
 #include "engine/ops/norm.h"
 #include "engine/ops/pool.h"
+#include "engine/ops/shape_ops.h"
 #include "tests/ops/cases.h"
 
 namespace engine::test {
@@ -137,12 +141,22 @@ void add_pairs(std::vector<Case>& cases) {
                        return batch_norm(y, in[2], in[3], in[4], in[5], {.moments = &moments});
                      },
                      normalised});
-    cases.push_back({fmt::format("batch_norm_relu_conv2d, stride {}", stride),
-                     {{{3, 4, 5, 6}, -1, 2}, weight, bias, mean, variance, {{3, 4, 3, 3}}},
+    cases.push_back({fmt::format("basic_blocks, stride {}", stride),
+                     {{{3, 2, 5, 6}, -1, 2},
+                      {{4, 2, 3, 3}},
+                      weight,
+                      bias,
+                      mean,
+                      variance,
+                      {{4, 4, 3, 3}},
+                      {stride == 1 ? Shape{3, 4, 5, 6} : Shape{3, 4, 3, 3}}},
                      [options](const Inputs& in) {
-                       ChannelMoments moments;
-                       return batch_norm_relu_conv2d(in[0], in[1], in[2], in[3], in[4], {.relu = true}, in[5], options,
-                                                     moments);
+                       const auto layer = [&](const Tensor& w, const Conv2dOptions& conv) {
+                         return ConvNorm{w, conv, in[2], in[3], in[4], in[5]};
+                       };
+                       const ConvNorm first = layer(in[1], options), other = layer(in[6], {.padding = 1});
+                       const Tensor shortcut = cast(in[7], in[0].dtype());
+                       return basic_blocks(in[0], shortcut, std::array{BasicBlockLayers{first, other}});
                      },
                      normalised});
   }

@@ -137,70 +137,94 @@ void normalize(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const
 
 namespace {
 
-// dx = a g + b x + c
-struct Affine {
-  float a, b, c;
-};
+// What ReLU lets through in the run at element `at` of channel c.
+template <class T>
+LaneGate<T> gate_of(const BatchNormSaved& saved, int64_t c, int64_t at) {
+  if (!saved.relu) return {};
+  if (saved.residual) return {.kind = LaneGate<T>::by_output, .y = elements<T>(saved.y) + at};
+  const float scale = saved.inv_std.data<float>()[c] * saved.weight.data<float>()[c];
+  return {.kind = LaneGate<T>::by_input,
+          .scale = scale,
+          .shift = saved.bias.data<float>()[c] - saved.mean.data<float>()[c] * scale};
+}
 
-// dbias = sum g;  dweight = s sum g (x - m);  dx = ws (g - mean(g) - (x - m) s mean(g z)) = a g + b x + c
-std::vector<Affine> gradients_from(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, double values,
-                                   const BatchNormGradients& out) {
-  const float *m = saved.mean.data<float>(), *s = saved.inv_std.data<float>(), *w = saved.weight.data<float>();
-  std::vector<Affine> dx(sums.size());
-  for (std::size_t c = 0; c < sums.size(); ++c) {
-    const double dbias = sums[c][0], dweight = sums[c][1] * s[c], ws = double{w[c]} * s[c];
-    const double share = saved.batch_statistics ? ws / values : 0;
-    out.dbias.data<float>()[c] = static_cast<float>(dbias);
-    out.dweight.data<float>()[c] = static_cast<float>(dweight);
-    dx[c] = {static_cast<float>(ws), static_cast<float>(-share * s[c] * dweight),
-             static_cast<float>(share * (m[c] * s[c] * dweight - dbias))};
-  }
-  return dx;
+// The sums of g, which `kept` receives where it is defined.
+std::vector<TwoSums> gradient_sums(const BatchNormSaved& saved, const Tensor& dy, const Tensor& kept) {
+  std::vector<TwoSums> sums;
+  with_functions(saved.x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
+    const Runs runs(saved.x);
+    sums = reduce(runs, [&](int64_t c, int64_t at, float* sum_g, float* sum_gx) {
+      kernels.backward_sums(elements<T>(saved.x) + at, gate_of<T>(saved, c, at), elements<T>(dy) + at,
+                            saved.mean.data<float>()[c], runs.pixels, kept.defined() ? elements<T>(kept) + at : nullptr,
+                            sum_g, sum_gx);
+    });
+  });
+  return sums;
+}
+
+// f(run, channel, where it starts, a, b, c) for each run of a gradient a g + b x + c, the last ones first.
+template <class F>
+void each_run(const LazyGradient& gradient, F&& f) {
+  const float *a = gradient.a.data<float>(), *b = gradient.b.data<float>(), *c = gradient.c.data<float>();
+  Runs(gradient.x).each_backwards([&](int64_t run, int64_t channel, int64_t at) {
+    f(run, channel, at, a[channel], b[channel], c[channel]);
+  });
 }
 
 }  // namespace
 
-// g = dy where y > 0;  dresidual = g
-void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNormGradients& out) {
+// dbias = sum g;  dweight = s sum g (x - m);  dx = ws (g - mean(g) - (x - m) s mean(g z)) = a g + b x + c
+LazyBatchNormGradients norm_gradients(const BatchNormSaved& saved, const std::vector<TwoSums>& of_parts,
+                                      const Tensor& g) {
   const Runs runs(saved.x);
-  const float *m = saved.mean.data<float>(), *s = saved.inv_std.data<float>(), *w = saved.weight.data<float>(),
-              *bias = saved.bias.data<float>();
-  with_functions(saved.x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
-    const T *px = elements<T>(saved.x), *py = elements<T>(saved.y), *pdy = elements<T>(dy);
-    const auto gate = [&](int64_t c, int64_t at) -> LaneGate<T> {
-      if (!saved.relu) return {};
-      if (saved.residual) return {.kind = LaneGate<T>::by_output, .y = py + at};
-      const float scale = s[c] * w[c];
-      return {.kind = LaneGate<T>::by_input, .scale = scale, .shift = bias[c] - m[c] * scale};
-    };
-    T *pdx = elements<T>(out.dx), *pdr = elements<T>(out.dresidual);
-    const auto sums = reduce(runs, [&](int64_t c, int64_t at, float* sum_g, float* sum_gx) {
-      kernels.backward_sums(px + at, gate(c, at), pdy + at, m[c], runs.pixels, pdr ? pdr + at : nullptr, sum_g, sum_gx);
-    });
-    const std::vector<Affine> dx = gradients_from(saved, sums, runs.values_per_channel(), out);
-    runs.each_backwards([&](int64_t run, int64_t channel, int64_t at) {
-      const auto [a, b, c] = dx[channel];
-      // Where dresidual is asked for, it is g, found already.
-      kernels.backward_input(px + at, pdr ? LaneGate<T>{} : gate(channel, at), (pdr ? pdr : pdy) + at, a, b, c,
-                             runs.existing(run), runs.pixels, pdx + at);
-    });
-  });
+  const auto values = [&] { return empty_like(saved.weight); };
+  const LazyBatchNormGradients out{{g, saved.x, values(), values(), values()}, values(), values(), {}};
+  const std::vector<TwoSums> sums = sums_of_channels(of_parts, runs.channels);
+  const float *m = saved.mean.data<float>(), *s = saved.inv_std.data<float>(), *w = saved.weight.data<float>();
+  for (std::size_t c = 0; c < sums.size(); ++c) {
+    const double dbias = sums[c][0], dweight = sums[c][1] * s[c], ws = double{w[c]} * s[c];
+    const double share = saved.batch_statistics ? ws / runs.values_per_channel() : 0;
+    out.dbias.data<float>()[c] = static_cast<float>(dbias);
+    out.dweight.data<float>()[c] = static_cast<float>(dweight);
+    out.dx.a.data<float>()[c] = static_cast<float>(ws);
+    out.dx.b.data<float>()[c] = static_cast<float>(-share * s[c] * dweight);
+    out.dx.c.data<float>()[c] = static_cast<float>(share * (m[c] * s[c] * dweight - dbias));
+  }
+  return out;
 }
 
-BatchNormGradients norm_backward_onto(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, const Tensor& g) {
-  const Runs runs(saved.x);
-  const BatchNormGradients out{g, empty_like(saved.weight), empty_like(saved.weight), {}};
-  const std::vector<Affine> dx =
-      gradients_from(saved, sums_of_channels(sums, runs.channels), runs.values_per_channel(), out);
-  with_functions(saved.x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
-    const T* px = elements<T>(saved.x);
-    T* pg = elements<T>(g);
-    runs.each_backwards([&](int64_t run, int64_t channel, int64_t at) {
-      const auto [a, b, c] = dx[channel];
-      kernels.backward_input(px + at, {}, pg + at, a, b, c, runs.existing(run), runs.pixels, pg + at);
+LazyBatchNormGradients norm_backward_lazy(const BatchNormSaved& saved, const Tensor& dy, const Tensor& g) {
+  const bool as_it_is = !saved.relu && g.shares_storage(dy);
+  return norm_gradients(saved, gradient_sums(saved, dy, as_it_is ? Tensor{} : g), g);
+}
+
+Tensor made(const LazyGradient& gradient) {
+  const Tensor& g = gradient.g;
+  if (!gradient.a.defined()) return g;
+  const Tensor dx = g.is_unshared() ? g : empty_like(g);
+  with_functions(g, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
+    const Runs runs(g);
+    each_run(gradient, [&](int64_t run, int64_t, int64_t at, float a, float b, float c) {
+      kernels.backward_input(elements<T>(gradient.x) + at, {}, elements<T>(g) + at, a, b, c, runs.existing(run),
+                             runs.pixels, elements<T>(dx) + at);
     });
   });
-  return out;
+  return dx;
+}
+
+// g = dy where y > 0;  dresidual = g
+BatchNormGradients norm_backward(const BatchNormSaved& saved, const Tensor& dy, const Tensor& dresidual) {
+  const bool kept = dresidual.defined();  // else g is found again from dy
+  const Tensor &from = kept ? dresidual : dy, dx = empty_like(saved.x);
+  const LazyBatchNormGradients lazy = norm_gradients(saved, gradient_sums(saved, dy, dresidual), from);
+  with_functions(saved.x, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
+    const Runs runs(saved.x);
+    each_run(lazy.dx, [&](int64_t run, int64_t channel, int64_t at, float a, float b, float c) {
+      kernels.backward_input(elements<T>(saved.x) + at, kept ? LaneGate<T>{} : gate_of<T>(saved, channel, at),
+                             elements<T>(from) + at, a, b, c, runs.existing(run), runs.pixels, elements<T>(dx) + at);
+    });
+  });
+  return {dx, lazy.dweight, lazy.dbias, dresidual};
 }
 
 }  // namespace engine::cpu::lanes

@@ -11,12 +11,17 @@ namespace engine::cpu::lanes {
 void norm_statistics(const Tensor& x, const Tensor& mean, const Tensor& variance);
 void normalize(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& weight, const Tensor& bias,
                const Tensor& residual, bool relu, const Tensor& y);
-// Fills what `out` has: dx, dweight, dbias, and dresidual where it is defined.
-void norm_backward(const BatchNormSaved& saved, const Tensor& dy, const BatchNormGradients& out);
+// `dresidual` is filled where it is defined; it may be dy.
+BatchNormGradients norm_backward(const BatchNormSaved& saved, const Tensor& dy, const Tensor& dresidual);
+// Without the pass that makes dx: g receives what ReLU let through of dy, and may be dy.
+LazyBatchNormGradients norm_backward_lazy(const BatchNormSaved& saved, const Tensor& dy, const Tensor& g);
 
 using TwoSums = std::array<double, 2>;
-// The rest of norm_backward where the sums of g and of g (x - mean) are known, g being what ReLU let through of the
-// gradient: those of every channel for one part of the batch after the other. g's memory becomes dx.
-BatchNormGradients norm_backward_onto(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, const Tensor& g);
+// The same where g and its sums are known: of g and of g (x - mean), those of every channel for one part of the batch
+// after the other.
+LazyBatchNormGradients norm_gradients(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, const Tensor& g);
+
+// The gradient itself, in g's memory where nobody else has it.
+Tensor made(const LazyGradient& gradient);
 
 }  // namespace engine::cpu::lanes

@@ -90,25 +90,57 @@ struct MomentsOfUnits {
   std::vector<int64_t> counts;
 };
 
-// What ReLU lets through of a gradient with respect to relu(x scale + shift), and its sums over every unit.
+// What ReLU lets through of a gradient with respect to a batch norm's result, and its sums over every unit. The result
+// is relu(x scale + shift) of `input`, or where that is null saved.y.
 struct GateOfUnits {
-  const Tensor &x, &mean;
-  const NormalizedInput& input;
+  const BatchNormSaved& saved;
+  const NormalizedInput* input;
   std::vector<TwoSums> sums = {};
 
   template <class T>
   Gate<T> of_unit(int64_t unit, int64_t at) {
-    return {reinterpret_cast<const T*>(x.raw()) + at, input.scale.data<float>(), input.shift.data<float>(),
-            mean.data<float>(), sums[unit * x.size(1)].data()};
+    const auto from = [at](const Tensor& x) { return reinterpret_cast<const T*>(x.raw()) + at; };
+    Gate<T> gate{.x = from(saved.x),
+                 .result = nullptr,
+                 .scale = nullptr,
+                 .shift = nullptr,
+                 .mean = saved.mean.data<float>(),
+                 .sums = sums[unit * saved.x.size(1)].data()};
+    if (input) {
+      gate.scale = input->scale.data<float>();
+      gate.shift = input->shift.data<float>();
+    } else {
+      gate.result = from(saved.y);
+    }
+    return gate;
   }
 };
 
 int64_t images_of(const Tensor& x, int64_t group) { return std::min(lanes, x.size(0) - group * lanes); }
 
-std::optional<Prologue> prologue_of(const NormalizedInput* input, int64_t images) {
-  if (!input) return {};
-  return Prologue{input->scale.data<float>(), input->shift.data<float>(), images};
-}
+// A group's part of a tensor, and how it is read.
+template <class T>
+class SourceOfGroup {
+ public:
+  SourceOfGroup(const Tensor& x, int64_t group, const NormalizedInput* input) : SourceOfGroup(x, group) {
+    if (input) read_ = Prologue<T>{input->scale.data<float>(), input->shift.data<float>(), images_of(x, group)};
+  }
+  SourceOfGroup(const LazyGradient& dy, int64_t group) : SourceOfGroup(dy.g, group) {
+    if (dy.a.defined())
+      read_ = Prologue<T>{dy.a.data<float>(), dy.c.data<float>(), images_of(dy.g, group), SourceOfGroup(dy.x, group).x_,
+                          dy.b.data<float>()};
+  }
+  Source<T> get() const { return {x_, plane_, read_ ? &*read_ : nullptr}; }
+
+ private:
+  SourceOfGroup(const Tensor& x, int64_t group)
+      : plane_{x.size(1), x.size(2), x.size(3)},
+        x_(reinterpret_cast<const T*>(x.raw()) + group * plane_.channels * plane_.height * plane_.width * lanes) {}
+
+  Plane plane_;
+  const T* x_;
+  std::optional<Prologue<T>> read_;
+};
 
 // w as the kernels read it: (filters, channels, 3, 3), or with `flipped` backward-data's (channels, filters, 3, 3).
 Tensor transformed(const Tensor& w, bool flipped) {
@@ -126,7 +158,6 @@ struct ConvolveOptions {
   bool relu = false;
   Tensor onto = {};  // what the result is added to, in place
   const NormalizedInput* input = nullptr;
-  GateOfUnits* gate = nullptr;
 };
 
 Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o) {
@@ -135,35 +166,77 @@ Tensor convolve(const Tensor& x, const Tensor& weights, const ConvolveOptions& o
   const Tensor y = o.onto.defined() ? o.onto : Tensor::empty({x.size(0), filters, x.size(2), x.size(3)}, x.options());
   const Tensor& added = o.onto.defined() ? o.onto : o.residual;
   // Sums over units must not depend on the number of threads; where there are none, no thread shall be without work.
-  const bool sums = o.moments || o.gate;
-  const Plan plan(x, filters, channels, forward_bytes(), sums ? 1 : num_threads());
+  const Plan plan(x, filters, channels, forward_bytes(), o.moments ? 1 : num_threads());
   MomentsOfUnits units(plan);
-  if (o.gate) o.gate->sums.resize(static_cast<std::size_t>(plan.units() * filters));
   with_passes(x, [&](const auto& passes, auto type) {
     using T = decltype(type);
-    const T* from = reinterpret_cast<const T*>(x.raw());
     T* to = reinterpret_cast<T*>(y.raw());
     const T* residual = added.defined() ? reinterpret_cast<const T*>(added.raw()) : nullptr;
     parallel_for(plan.units(), 1, [&](int64_t unit, int64_t end) {
       const Tensor scratch = floats(kernels.forward_scratch(plan.plane, plan.tiles_at_once));
       for (; unit < end; ++unit) {
         const int64_t group = plan.group(unit), at = group * plan.group_size(filters);
-        const int64_t images = images_of(x, group);
-        const auto prologue = prologue_of(o.input, images);
+        const SourceOfGroup<T> source(x, group, o.input);
         const Epilogue<T> epilogue{o.bias.defined() ? o.bias.data<float>() : nullptr,
                                    residual ? residual + at : nullptr, o.relu};
-        const Gate<T> gate = o.gate ? o.gate->of_unit<T>(unit, at) : Gate<T>{};
         const Outputs<T> outputs{to + at, o.bias.defined() || added.defined() ? &epilogue : nullptr,
-                                 o.moments ? units.moments.data() + unit * filters : nullptr, o.gate ? &gate : nullptr};
-        units.counts[unit] =
-            passes.forward(from + group * plan.group_size(channels), plan.plane, prologue ? &*prologue : nullptr,
-                           weights.data<float>(), filters, plan.tiles_of(unit), images, scratch.data<float>(), outputs);
+                                 o.moments ? units.moments.data() + unit * filters : nullptr, nullptr};
+        units.counts[unit] = passes.forward(source.get(), weights.data<float>(), filters, plan.tiles_of(unit),
+                                            images_of(x, group), scratch.data<float>(), outputs);
       }
     });
   });
   if (o.moments) *o.moments = units.total();
   count_convolution(y, channels * 9, {&x, &weights, &y});
   return y;
+}
+
+struct SweepOptions {
+  Tensor weights = {};  // flipped; without them there is no dx
+  Tensor onto = {};     // what dx is added to, in place
+  const NormalizedInput* input = nullptr;
+  GateOfUnits* gate = nullptr;
+};
+
+// One sweep over dy for both gradients. Every thread sums the products of its units; then the threads' sums are added
+// up in order.
+ConvGradients sweep(const LazyGradient& dy, const Tensor& x, const SweepOptions& o) {
+  const WinogradKernels& kernels = winograd_kernels();
+  const int64_t channels = x.size(1), filters = dy.g.size(1), pairs = filters * channels;
+  const bool wants_dx = o.weights.defined();
+  const Tensor dx = !wants_dx ? Tensor() : o.onto.defined() ? o.onto : empty_like(x);
+  // The gate's sums must not depend on the number of threads; where there are none, no thread shall be without work.
+  const Plan plan(dy.g, channels, channels + filters, backward_bytes(), o.gate ? 1 : num_threads());
+  if (o.gate) o.gate->sums.resize(static_cast<std::size_t>(plan.units() * channels));
+  const int64_t pieces = std::min<int64_t>(num_threads(), plan.units());
+  const Tensor products = floats(pieces * points * pairs);
+  with_passes(x, [&](const auto& passes, auto type) {
+    using T = decltype(type);
+    parallel_for(pieces, 1, [&](int64_t piece, int64_t end) {
+      const Tensor scratch = floats(kernels.backward_scratch(plan.plane, channels, plan.tiles_at_once));
+      for (; piece < end; ++piece) {
+        float* sums = products.data<float>() + piece * points * pairs;
+        std::memset(sums, 0, static_cast<std::size_t>(points * pairs) * sizeof(float));
+        for (int64_t unit = plan.units() * piece / pieces; unit < plan.units() * (piece + 1) / pieces; ++unit) {
+          const int64_t group = plan.group(unit), at = group * plan.group_size(channels);
+          const SourceOfGroup<T> of_dy(dy, group), of_x(x, group, o.input);
+          T* to = wants_dx ? reinterpret_cast<T*>(dx.raw()) + at : nullptr;
+          const Epilogue<T> added{.residual = to};
+          const Gate<T> gate = o.gate ? o.gate->of_unit<T>(unit, at) : Gate<T>{};
+          const Outputs<T> outputs{to, o.onto.defined() ? &added : nullptr, nullptr, o.gate ? &gate : nullptr};
+          passes.backward(of_dy.get(), of_x.get(), wants_dx ? o.weights.data<float>() : nullptr, plan.tiles_of(unit),
+                          images_of(x, group), scratch.data<float>(), outputs, sums);
+        }
+      }
+    });
+  });
+  const Tensor dw = Tensor::empty({filters, channels, 3, 3});
+  parallel_for(pairs, 256, [&](int64_t begin, int64_t end) {
+    kernels.untransform_weights(products.data<float>(), pieces, filters, channels, {begin, end}, dw.data<float>());
+  });
+  count_convolution(dy.g, channels * 9, {&x, &dy.g, &dw});
+  if (wants_dx) count_convolution(dx, filters * 9, {&o.weights, &dx});
+  return {dx, dw};
 }
 
 }  // namespace
@@ -186,46 +259,22 @@ Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& 
   return convolve(dy, transformed(w, true), {.onto = onto});
 }
 
-BatchNormGradients winograd_backward_norm(const Tensor& dy, const Tensor& w, const BatchNormSaved& saved,
-                                          const NormalizedInput& input) {
-  GateOfUnits gate{saved.x, saved.mean, input};
-  const Tensor g = convolve(dy, transformed(w, true), {.gate = &gate});
-  profile::Scope scope("batch_norm", " backward");
-  count_norm(g, 3);
-  return norm_backward_onto(saved, gate.sums, g);
+Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x, const NormalizedInput* input) {
+  return sweep({.g = dy}, x, {.input = input}).dw;
 }
 
-// Every thread sums the products of its units; then the threads' sums are added up in order.
-Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x, const NormalizedInput* input) {
-  const WinogradKernels& kernels = winograd_kernels();
-  const int64_t channels = x.size(1), filters = dy.size(1), pairs = filters * channels;
-  const Plan plan(x, filters, channels + filters, backward_bytes());
-  const int64_t pieces = std::min<int64_t>(num_threads(), plan.units());
-  const Tensor products = floats(pieces * points * pairs);
-  with_passes(x, [&](const auto& passes, auto type) {
-    using T = decltype(type);
-    const T *px = reinterpret_cast<const T*>(x.raw()), *pdy = reinterpret_cast<const T*>(dy.raw());
-    parallel_for(pieces, 1, [&](int64_t piece, int64_t end) {
-      const Tensor scratch = floats(kernels.backward_scratch(plan.plane, filters, plan.tiles_at_once));
-      for (; piece < end; ++piece) {
-        float* sums = products.data<float>() + piece * points * pairs;
-        std::memset(sums, 0, static_cast<std::size_t>(points * pairs) * sizeof(float));
-        for (int64_t unit = plan.units() * piece / pieces; unit < plan.units() * (piece + 1) / pieces; ++unit) {
-          const int64_t group = plan.group(unit);
-          const auto prologue = prologue_of(input, images_of(x, group));
-          passes.backward_weight(px + group * plan.group_size(channels), plan.plane, prologue ? &*prologue : nullptr,
-                                 pdy + group * plan.group_size(filters), filters, plan.tiles_of(unit),
-                                 scratch.data<float>(), sums);
-        }
-      }
-    });
-  });
-  Tensor dw = Tensor::empty({filters, channels, 3, 3});
-  parallel_for(pairs, 256, [&](int64_t begin, int64_t end) {
-    kernels.untransform_weights(products.data<float>(), pieces, filters, channels, {begin, end}, dw.data<float>());
-  });
-  count_convolution(dy, channels * 9, {&x, &dy, &dw});
-  return dw;
+ConvGradients winograd_backward(const LazyGradient& dy, const Tensor& x, const Tensor& w, const Tensor& onto) {
+  return sweep(dy, x, {.weights = transformed(w, true), .onto = onto});
+}
+
+ConvNormGradients winograd_backward_norm(const LazyGradient& dy, const Tensor& w, const BatchNormSaved& saved,
+                                         const NormalizedInput* input, const Tensor& onto) {
+  GateOfUnits gate{saved, input};
+  const ConvGradients g = sweep(dy, input ? saved.x : saved.y,
+                                {.weights = transformed(w, true), .onto = onto, .input = input, .gate = &gate});
+  ConvNormGradients out{norm_gradients(saved, gate.sums, g.dx), g.dw};
+  if (saved.residual) out.norm.dresidual = g.dx;
+  return out;
 }
 
 }  // namespace engine::cpu::lanes

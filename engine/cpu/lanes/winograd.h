@@ -18,9 +18,11 @@ Tensor winograd_forward(const Tensor& x, const Tensor& w, ChannelMoments* moment
 Tensor winograd_forward_fused(const Tensor& x, ConstantWeights& w, const ConvEpilogue& epilogue);
 // Adds to `onto` where it is defined.
 Tensor winograd_backward_input(const Tensor& dy, const Tensor& w, const Tensor& onto = {});
-// Through the batch norm and ReLU that `input` stands for, which normalise saved.x.
-BatchNormGradients winograd_backward_norm(const Tensor& dy, const Tensor& w, const BatchNormSaved& saved,
-                                          const NormalizedInput& input);
 Tensor winograd_backward_weight(const Tensor& dy, const Tensor& x, const NormalizedInput* input = nullptr);
+// Both in one sweep over dy.
+ConvGradients winograd_backward(const LazyGradient& dy, const Tensor& x, const Tensor& w, const Tensor& onto = {});
+// Likewise, x being what a batch norm and ReLU made of saved.x, and through these: `input` or, without one, saved.y.
+ConvNormGradients winograd_backward_norm(const LazyGradient& dy, const Tensor& w, const BatchNormSaved& saved,
+                                         const NormalizedInput* input, const Tensor& onto = {});
 
 }  // namespace engine::cpu::lanes

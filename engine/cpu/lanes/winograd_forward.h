@@ -7,7 +7,7 @@ namespace engine::cpu::lanes::RIDE_ISA {
 
 // --- products over channels ------------------------------------------------------------------------------------------
 
-constexpr int max_block = registers == 32 ? 12 : 6;
+constexpr int max_block = registers == 32 ? 8 : 6;
 constexpr int64_t product_step = max_block * across * width;  // floats of a point's products
 
 // out[p][k] = sum_c u[p][c][k] v[p][c] at every point, for a block of filters and a bundle of vectors: as many sums as
@@ -33,9 +33,8 @@ void multiply(const float* u, const float* v, int64_t channels, Ahead& ahead, fl
 
 using Multiply = void (*)(const float*, const float*, int64_t, Ahead&, float*);
 #if RIDE_VECTOR_REGISTERS == 32
-constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>,  multiply<3>,  multiply<4>,
-                                             multiply<5>, multiply<6>,  multiply<7>,  multiply<8>,
-                                             multiply<9>, multiply<10>, multiply<11>, multiply<12>};
+constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>, multiply<3>, multiply<4>,
+                                             multiply<5>, multiply<6>, multiply<7>, multiply<8>};
 #else
 constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>, multiply<3>,
                                              multiply<4>, multiply<5>, multiply<6>};
@@ -44,7 +43,9 @@ constexpr Multiply multiply_by[max_block] = {multiply<1>, multiply<2>, multiply<
 // --- forward ---------------------------------------------------------------------------------------------------------
 
 // What happens to outputs on their way to memory.
-enum class Finish { plain, epilogue, moments, gate };
+enum class Finish { plain, epilogue, moments, gate, gate_result };
+
+constexpr bool gates(Finish finish) { return finish == Finish::gate || finish == Finish::gate_result; }
 
 // Two sums over the outputs in one vector. moments: of y - shift and of its square, with a shift near their mean, which
 // keeps the squares from cancelling. gate: of g and of g (x - shift).
@@ -61,8 +62,8 @@ struct Target {
   I images;  // all bits in the lanes of images, none in padding
   bool relu;
   int64_t next;  // how far from here the outputs come that are written after the next products
-  const T* x;    // gate
-  float scale, shift;
+  const T *x = nullptr, *result = nullptr;  // a gate's
+  float scale = 1, shift = 0;
 };
 
 // `count` values at p are going to be read, or written: a processor would otherwise fetch each line when its first
@@ -92,9 +93,14 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
       first += d;
       second += d * d;
     }
-    if constexpr (finish == Finish::gate) {
+    if constexpr (finish == Finish::gate_result) {
+      if (to.residual) v += load(to.residual + at);
+      v = where(load(to.result + at) > zero(), v);
+    }
+    if constexpr (gates(finish)) {
       const V x = load(to.x + at);
-      v = where(x * to.scale + all(to.shift) > zero(), v);  // as batch norm computes it, to the last bit
+      // As batch norm computes it, to the last bit.
+      if constexpr (finish == Finish::gate) v = where(x * to.scale + all(to.shift) > zero(), v);
       first += v;
       second += v * (x - sums.shift);
     }
@@ -104,14 +110,14 @@ RIDE_INLINE void store_outputs(const float* m, const Target<T>& to, LaneSums& su
     V o[4];
     from_points(half[i], o);
     prefetch<1, tile * lanes>(to.y + i * line + to.next);
-    if constexpr (finish == Finish::gate) prefetch<0, tile * lanes>(to.x + i * line + to.next);
+    if constexpr (gates(finish)) prefetch<0, tile * lanes>(to.x + i * line + to.next);
     if (rows == tile && columns == tile) {
       RIDE_UNROLL for (int j = 0; j < 4; ++j) put(o[j], i * line + j * lanes);
     } else if (i < rows) {
       for (int j = 0; j < columns; ++j) put(o[j], i * line + j * lanes);
     }
   }
-  if constexpr (finish == Finish::moments || finish == Finish::gate) {
+  if constexpr (finish == Finish::moments || gates(finish)) {
     sums.first = first;
     sums.second = second;
   }
@@ -177,15 +183,19 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
         LaneSums& sum = sums[k - filters.begin][part];
         // Point (1, 1) alone is the output of a constant image: near the mean, and at hand.
         if (finish == Finish::moments && i < parts) sum = {load(m + (6 * 1 + 1) * product_step), zero(), zero()};
-        Target<T> to{r.to.y + at, nullptr, zero(), images[part], false, tile * lanes * across / parts, nullptr, 1, 0};
+        Target<T> to{r.to.y + at, nullptr, zero(), images[part], false, tile * lanes * across / parts};
+        if constexpr (finish == Finish::epilogue || finish == Finish::gate_result)
+          to.residual = r.to.epilogue && r.to.epilogue->residual ? r.to.epilogue->residual + at : nullptr;
         if constexpr (finish == Finish::epilogue) {
-          to.residual = r.to.epilogue->residual ? r.to.epilogue->residual + at : nullptr;
           to.bias = r.to.epilogue->bias ? all(r.to.epilogue->bias[k]) : zero();
           to.relu = r.to.epilogue->relu;
         }
-        if constexpr (finish == Finish::gate) {
+        if constexpr (gates(finish)) {
           if (i < parts) sum = {all(r.to.gate->mean[k]), zero(), zero()};
           to.x = r.to.gate->x + at;
+        }
+        if constexpr (finish == Finish::gate_result) to.result = r.to.gate->result + at;
+        if constexpr (finish == Finish::gate) {
           to.scale = r.to.gate->scale[k];
           to.shift = r.to.gate->shift[k];
         }
@@ -196,7 +206,7 @@ void multiply_and_store(const float* weights, const float* inputs, int64_t chann
   if constexpr (finish == Finish::moments)
     for (int64_t k = filters.begin; k < filters.end; ++k)
       r.to.moments[k] = moments_of(sums[k - filters.begin], images, r.pixels, r.images);
-  if constexpr (finish == Finish::gate)
+  if constexpr (gates(finish))
     for (int64_t k = filters.begin; k < filters.end; ++k) sum_lanes(sums[k - filters.begin], r.to.gate->sums + 2 * k);
 }
 
@@ -211,29 +221,43 @@ RIDE_INLINE int64_t pixels_of(Plane image, Range tiles) {
   return pixels;
 }
 
+// All filters: their products with the transformed inputs (of so many channels), and from them the outputs.
 template <class T>
-int64_t forward(const T* x, Plane in, const Prologue* prologue, const float* weights, int64_t filters, Range tiles,
-                int64_t images, float* scratch, const Outputs<T>& outputs) {
-  const Input<T> input = input_of(x, in, prologue, scratch);
-  float* products = scratch + 7 * row_stride(in);
-  float* inputs = products + points * product_step;
-  transform_inputs(input, tiles, Layout(in.channels), inputs);
-
-  const int64_t pixels = pixels_of(in, tiles);
-  const Request<T> request{{filters, in.height, in.width}, tiles, pixels, images, outputs};
-  const auto pass = outputs.epilogue  ? multiply_and_store<Finish::epilogue, T>
-                    : outputs.moments ? multiply_and_store<Finish::moments, T>
-                    : outputs.gate    ? multiply_and_store<Finish::gate, T>
-                                      : multiply_and_store<Finish::plain, T>;
-  Ahead ahead(x, in, tiles, points * blocks_of(filters, max_block) * bundles_of((tiles.end - tiles.begin) * parts));
-  for_blocks(filters, max_block, [&](int64_t first, int64_t end) {
-    pass(weights + points * first * in.channels, inputs, in.channels, {first, end}, ahead, products, request);
+void outputs_of(const float* inputs, int64_t channels, const float* weights, const Request<T>& request, Ahead& ahead,
+                float* products) {
+  const Outputs<T>& to = request.to;
+  const auto pass =
+      to.gate       ? to.gate->result ? multiply_and_store<Finish::gate_result, T> : multiply_and_store<Finish::gate, T>
+            : to.epilogue ? multiply_and_store<Finish::epilogue, T>
+      : to.moments  ? multiply_and_store<Finish::moments, T>
+                    : multiply_and_store<Finish::plain, T>;
+  for_blocks(request.image.channels, max_block, [&](int64_t first, int64_t end) {
+    pass(weights + points * first * channels, inputs, channels, {first, end}, ahead, products, request);
   });
+}
+// How many steps ahead that makes.
+RIDE_INLINE int64_t output_steps(int64_t filters, Range tiles) {
+  return points * blocks_of(filters, max_block) * bundles_of((tiles.end - tiles.begin) * parts);
+}
+
+template <class T>
+int64_t forward(const Source<T>& x, const float* weights, int64_t filters, Range tiles, int64_t images, float* scratch,
+                const Outputs<T>& outputs) {
+  const Plane in = x.plane;
+  float* products = scratch + input_scratch(in);
+  float* inputs = products + points * product_step;
+  transform_inputs(x, tiles, Layout(in.channels), scratch, inputs);
+  Ahead ahead(tiles);
+  ahead.add(x);
+  ahead.in_steps(output_steps(filters, tiles));
+  const int64_t pixels = pixels_of(in, tiles);
+  outputs_of<T>(inputs, in.channels, weights, {{filters, in.height, in.width}, tiles, pixels, images, outputs}, ahead,
+                products);
   return pixels * images;
 }
 
 inline int64_t forward_scratch(Plane in, int64_t tiles) {
-  return 7 * row_stride(in) + points * product_step + bundles_of(tiles * parts) * Layout(in.channels).bundle;
+  return input_scratch(in) + points * product_step + bundles_of(tiles * parts) * Layout(in.channels).bundle;
 }
 
 }  // namespace engine::cpu::lanes::RIDE_ISA

@@ -53,80 +53,127 @@ RIDE_INLINE void for_blocks(int64_t filters, int64_t most, F&& f) {
 // --- what the next run of tiles will read ----------------------------------------------------------------------------
 
 // Asked for, a few cache lines at a time, while the products of this run keep the arithmetic busy and the memory idle.
-struct Ahead {
-  const char *at, *end;     // of a channel's rows
-  int64_t size, skip;       // bytes of them, and from there to the next channel's
-  int64_t left, at_a_time;  // lines
+class Ahead {
+ public:
+  explicit Ahead(Range tiles) : tiles_(tiles) {}
 
-  // One group's planes at x, of which `tiles` are being read, in `steps` steps. What follows the last tiles is the next
-  // group, perhaps of another thread or none: then this is in vain, and does no harm.
+  // What `tiles` are being read of. What follows the last tiles is the next group, perhaps of another thread or none:
+  // then this is in vain, and does no harm.
   template <class T>
-  Ahead(const T* x, Plane plane, Range tiles, int64_t steps) {
+  void add(const T* x, Plane plane) {
     const int64_t columns = Grid(plane).columns, all = Grid(plane).rows * columns;
+    if (tiles_.end % columns != 0) return;
     const int64_t line = plane.width * lanes * static_cast<int64_t>(sizeof(T));
     const char* from = reinterpret_cast<const char*>(x);
     int64_t first = 0;  // row of pixels
-    if (tiles.end < all)
-      first = tile * (tiles.end / columns) + 1;  // the one before is known
+    if (tiles_.end < all)
+      first = tile * (tiles_.end / columns) + 1;  // the one before is known
     else
       from += plane.channels * plane.height * line;
-    const int64_t rows = tile * ((tiles.end - tiles.begin + columns - 1) / columns), rest = plane.height - first;
-    size = (rows < rest ? rows : rest) * line;
-    skip = plane.height * line - size;
-    at = from + first * line;
-    end = at + size;
-    left = tiles.end % columns == 0 ? plane.channels * size / 64 : 0;
-    at_a_time = steps > 0 ? (left + steps - 1) / steps : left;
+    const int64_t rows = tile * ((tiles_.end - tiles_.begin + columns - 1) / columns), rest = plane.height - first;
+    const int64_t size = (rows < rest ? rows : rest) * line;
+    if (size < 64) return;
+    streams_[count_++] = {from + first * line, from + first * line + size, size, plane.height * line - size,
+                          plane.channels * size / 64};
+  }
+  template <class T>
+  void add(const Source<T>& source) {
+    add(source.x, source.plane);
+    if (source.prologue && source.prologue->other) add(source.prologue->other, source.plane);
+  }
+  // So many calls of step() are to come.
+  void in_steps(int64_t steps) {
+    int64_t lines = 0;
+    for (int i = 0; i < count_; ++i) lines += streams_[i].left;
+    at_a_time_ = steps > 0 ? (lines + steps - 1) / steps : lines;
   }
   RIDE_INLINE void step() {
-    if (left <= 0) return;
-    for (int64_t i = 0; i < at_a_time; ++i, at += 64) {
-      if (at >= end) {
-        at += skip;
-        end += skip + size;
+    for (int64_t i = 0; i < at_a_time_ && now_ < count_; ++i) {
+      Stream& s = streams_[now_];
+      __builtin_prefetch(s.at, 0, 2);
+      s.at += 64;
+      if (s.at >= s.end) {
+        s.at += s.skip;
+        s.end += s.skip + s.size;
       }
-      __builtin_prefetch(at, 0, 2);
+      if (--s.left == 0) ++now_;
     }
-    left -= at_a_time;
   }
+
+ private:
+  struct Stream {
+    const char *at, *end;  // of a channel's rows
+    int64_t size, skip;    // bytes of them, and from there to the next channel's
+    int64_t left;          // lines
+  };
+  Range tiles_;
+  Stream streams_[4];
+  int count_ = 0, now_ = 0;
+  int64_t at_a_time_ = 0;  // lines
 };
 
 // --- x to points -----------------------------------------------------------------------------------------------------
 
-// What is transformed: one group's planes, perhaps through a prologue.
+// How a source is read.
+enum class Read { plain, normalised, gradient };
+
 template <class T>
-struct Input {
-  const T* x;
-  Plane plane;
-  const Prologue* prologue;  // null without one
-  const T* zeros;            // a row of them
-  float* rows;               // room for six transformed rows
+RIDE_INLINE Read read_of(const Source<T>& source) {
+  return !source.prologue ? Read::plain : source.prologue->other ? Read::gradient : Read::normalised;
+}
+
+// A prologue's constants for one channel, zeros in the lanes of no image.
+struct Constants {
+  V scale[parts], shift[parts], factor[parts];
+};
+
+template <Read read, class T>
+RIDE_INLINE void set_constants(const Source<T>& source, int64_t channel, Constants& c) {
+  if constexpr (read != Read::plain)
+    for (int part = 0; part < parts; ++part) {
+      const V mask = where(existing(source.prologue->images, part), all(1));
+      c.scale[part] = source.prologue->scale[channel] * mask;
+      c.shift[part] = source.prologue->shift[channel] * mask;
+      if constexpr (read == Read::gradient) c.factor[part] = source.prologue->factor[channel] * mask;
+    }
+}
+
+// A pixel's value, as the batch norm computes it.
+template <Read read, class T>
+RIDE_INLINE V read_pixel(const T* x, const T* other, const Constants& c, int part) {
+  const V v = load(x);
+  if constexpr (read == Read::normalised) return relu(v * c.scale[part] + c.shift[part]);
+  if constexpr (read == Read::gradient) return v * c.scale[part] + (load(other) * c.factor[part] + c.shift[part]);
+  return v;
+}
+
+// Where rows are transformed on their way.
+template <class T>
+struct Rows {
+  const T* zeros;  // a row of them
+  float* six;      // room for six transformed rows
 };
 
 // B^T x B of the tiles [first, last) of one row of tiles, one channel: its vectors `before` and following.
-template <bool normalised, class T>
-void transform_input(const Input<T>& input, int64_t tile_row, int64_t first, int64_t last, const Layout& layout,
-                     int64_t channel, int64_t before, float* out) {
-  const int64_t line = input.plane.width * lanes, skip = row_stride(input.plane);
-  const T* x = input.x + channel * input.plane.height * line;
-  const T* from[6];
+template <Read read, class T>
+void transform_input(const Source<T>& source, const Rows<T>& room, int64_t tile_row, int64_t first, int64_t last,
+                     const Layout& layout, int64_t channel, int64_t before, float* out) {
+  const Plane plane = source.plane;
+  const int64_t line = plane.width * lanes, skip = row_stride(plane);
+  const T *from[6] = {}, *other[6] = {};
   bool inside[6];
   for (int i = 0; i < 6; ++i) {
-    const int64_t h = tile * tile_row - 1 + i;
-    inside[i] = h >= 0 && h < input.plane.height;
-    from[i] = inside[i] ? x + h * line : input.zeros;
+    const int64_t h = tile * tile_row - 1 + i, at = (channel * plane.height + h) * line;
+    inside[i] = h >= 0 && h < plane.height;
+    from[i] = inside[i] ? source.x + at : room.zeros;
+    if constexpr (read == Read::gradient) other[i] = inside[i] ? source.prologue->other + at : room.zeros;
   }
-  V scale[parts], shift[parts];
-  if constexpr (normalised)
-    for (int part = 0; part < parts; ++part) {
-      const V mask = where(existing(input.prologue->images, part), all(1));
-      scale[part] = input.prologue->scale[channel] * mask;
-      shift[part] = input.prologue->shift[channel] * mask;
-    }
+  Constants constants;
+  set_constants<read>(source, channel, constants);
   // Down the columns: pixels 4 first - 1 to 4 last of the row, those outside the image being zero.
   const int64_t left = tile * first - 1, right = tile * last + 1;
-  const int64_t begin = left < 0 ? 0 : left, end = right > input.plane.width ? input.plane.width : right;
-  float* rows = input.rows;
+  const int64_t begin = left < 0 ? 0 : left, end = right > plane.width ? plane.width : right;
+  float* rows = room.six;
   for (int i = 0; i < 6; ++i) {
     for (int64_t at = 0; at < (begin - left) * lanes; at += width) store(rows + i * skip + at, zero());
     for (int64_t at = (end - left) * lanes; at < (right - left) * lanes; at += width)
@@ -137,11 +184,9 @@ void transform_input(const Input<T>& input, int64_t tile_row, int64_t first, int
     RIDE_UNROLL for (int part = 0; part < parts; ++part, column += width) {
       V d[6], o[6];
       RIDE_UNROLL for (int i = 0; i < 6; ++i) {
-        d[i] = load(from[i] + at + part * width);
-        if constexpr (normalised) {
-          // As batch norm computes it. Outside the image there is nothing to normalise.
-          d[i] = inside[i] ? relu(d[i] * scale[part] + shift[part]) : zero();
-        }
+        d[i] = read_pixel<read>(from[i] + at + part * width, other[i] + at + part * width, constants, part);
+        // Outside the image there is nothing to normalise.
+        if constexpr (read != Read::plain) d[i] = inside[i] ? d[i] : zero();
       }
       to_points(d, o);
       RIDE_UNROLL for (int i = 0; i < 6; ++i) store(column + i * skip, o[i]);
@@ -173,21 +218,22 @@ RIDE_INLINE void for_rows(Range tiles, int64_t columns, F&& f) {
 
 // All channels of a run of tiles.
 template <class T>
-void transform_inputs(const Input<T>& input, Range tiles, const Layout& layout, float* out) {
-  const int64_t vectors = (tiles.end - tiles.begin) * parts;
-  clear_spare(out, layout, vectors);
-  for_rows(tiles, Grid(input.plane).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
-    const auto transform = input.prologue ? transform_input<true, T> : transform_input<false, T>;
-    for (int64_t c = 0; c < input.plane.channels; ++c) transform(input, row, first, last, layout, c, before, out);
+void transform_inputs(const Source<T>& source, Range tiles, const Layout& layout, float* scratch, float* out) {
+  T* zeros = reinterpret_cast<T*>(scratch + 6 * row_stride(source.plane));
+  for (int64_t at = 0; at < source.plane.width * lanes; at += width) store(zeros + at, zero());
+  const Rows<T> room{zeros, scratch};
+  clear_spare(out, layout, (tiles.end - tiles.begin) * parts);
+  const Read read = read_of(source);
+  const auto transform = read == Read::plain        ? transform_input<Read::plain, T>
+                         : read == Read::normalised ? transform_input<Read::normalised, T>
+                                                    : transform_input<Read::gradient, T>;
+  for_rows(tiles, Grid(source.plane).columns, [&](int64_t row, int64_t first, int64_t last, int64_t before) {
+    for (int64_t c = 0; c < source.plane.channels; ++c)
+      transform(source, room, row, first, last, layout, c, before, out);
   });
 }
 
-// Scratch begins with room for six transformed rows and a row of zeros.
-template <class T>
-RIDE_INLINE Input<T> input_of(const T* x, Plane plane, const Prologue* prologue, float* scratch) {
-  T* zeros = reinterpret_cast<T*>(scratch + 6 * row_stride(plane));
-  for (int64_t at = 0; at < plane.width * lanes; at += width) store(zeros + at, zero());
-  return {x, plane, prologue, zeros, scratch};
-}
+// Floats of its scratch: six transformed rows and a row of zeros.
+RIDE_INLINE int64_t input_scratch(Plane plane) { return 7 * row_stride(plane); }
 
 }  // namespace engine::cpu::lanes::RIDE_ISA

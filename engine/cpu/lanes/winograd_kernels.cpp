@@ -2,9 +2,10 @@
 // with the points 0, 1, -1, 2, -2; 4x4 outputs from a 6x6 tile:
 //
 //   forward          Y = A^T [ (G w G^T) . (B^T x B) ] A, . summed over channels               winograd_forward.h
-//   backward-data    the same, w turned by half a turn, its filters and channels exchanged
-//   backward-weight  dw = G^T [ sum over tiles (A dY A^T) . (B^T x B) ] G                      winograd_backward.h
+//   backward-data    dX = A^T [ (G w' G^T) . (B^T dY B) ] A, . summed over filters             winograd_backward.h
+//   backward-weight  dw' = G^T [ sum over tiles (A x A^T) . (B^T dY B) ] G
 //
+// w' being w turned by half a turn.
 // Here are the weights: U = G w G^T, and dw from its 36 products.
 #include "engine/cpu/lanes/winograd_kernels.h"
 
@@ -44,7 +45,7 @@ void transform_weights(const float* w, int64_t filters, int64_t channels, bool f
   });
 }
 
-// dw of `width` neighbouring (filter, channel) pairs at a time.
+// dw of `width` neighbouring (channel, filter) pairs at a time.
 void untransform_weights(const float* products, int64_t pieces, int64_t filters, int64_t channels, Range range,
                          float* dw) {
   const int64_t pairs = filters * channels;
@@ -65,7 +66,10 @@ void untransform_weights(const float* products, int64_t pieces, int64_t filters,
       V o[3];
       weight_from_points(half[i], o);
       for (int j = 0; j < 3; ++j)
-        for (int64_t l = 0; l < count; ++l) dw[(at + l) * 9 + 3 * i + j] = o[j][l];
+        for (int64_t l = 0; l < count; ++l) {
+          const int64_t channel = (at + l) / filters, filter = (at + l) % filters;
+          dw[(filter * channels + channel) * 9 + 8 - (3 * i + j)] = o[j][l];
+        }
     }
   }
 }
@@ -76,7 +80,7 @@ const WinogradKernels winograd_kernels = {forward_scratch,
                                           backward_scratch,
                                           transform_weights,
                                           untransform_weights,
-                                          {forward<float>, backward_weight<float>},
-                                          {forward<bf16>, backward_weight<bf16>}};
+                                          {forward<float>, backward<float>},
+                                          {forward<bf16>, backward<bf16>}};
 
 }  // namespace engine::cpu::lanes::RIDE_ISA

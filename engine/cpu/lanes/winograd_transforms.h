@@ -36,15 +36,15 @@ RIDE_INLINE void columns_from_points(const float* m, int64_t step, V (&half)[4][
   }
 }
 
-// A y: four gradients to six points.
-RIDE_INLINE void gradient_to_points(const V (&y)[4], V (&o)[6]) {
-  const V a = y[0] + y[2], b = y[1] + y[3], c = 4 * y[2] + y[0], d = 8 * y[3] + 2 * y[1];
-  o[0] = y[0];
+// A d: a tile's four values to six points.
+RIDE_INLINE void tile_to_points(const V (&d)[4], V (&o)[6]) {
+  const V a = d[0] + d[2], b = d[1] + d[3], c = 4 * d[2] + d[0], e = 8 * d[3] + 2 * d[1];
+  o[0] = d[0];
   o[1] = a + b;
   o[2] = a - b;
-  o[3] = c + d;
-  o[4] = c - d;
-  o[5] = y[3];
+  o[3] = c + e;
+  o[4] = c - e;
+  o[5] = d[3];
 }
 
 // G g: three weights to six points.
