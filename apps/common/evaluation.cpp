@@ -35,8 +35,9 @@ std::function<Answer(const Tensor& images)> network(ride::ResNetCifar& model, co
   if (options.assignment) {
     engine::check(options.experts == 0, "evaluate", "the cascade decides how many experts run, not experts = {}",
                   options.experts);
-    return [&options, cascade = ride::cascade_network(model)](const Tensor& images) {
-      const ride::CascadeResult result = ride::cascade(cascade, *options.assignment, images, options.cascade);
+    return [cascade = ride::Cascade(ride::cascade_network(model), *options.assignment, options.cascade)](
+               const Tensor& images) mutable {
+      const ride::CascadeResult result = cascade(images);
       return Answer{.logits = result.logits, .experts_used = result.experts_used, .experts = {}};
     };
   }

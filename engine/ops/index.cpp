@@ -83,7 +83,7 @@ Partition partition(const Tensor& mask) {
   const Tensor index = Tensor::empty(mask.shape(), {.dtype = DType::i64, .device = mask.device()});
   const Tensor count = Tensor::empty({1}, index.options());
   kernels(mask).index.partition(mask, index, count);
-  return {index, static_cast<int64_t>(count.item())};
+  return {index, count};
 }
 
 }  // namespace engine

@@ -15,11 +15,10 @@ Tensor scatter(const Tensor& x, ScatterOptions options, const Tensor& index, con
 // The slices of x along axis that a one-dimensional index names, in its order.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
 
-// Where a mask (n) of booleans is true and then where it is not, each in order: index (n) i64 on the mask's device, and
-// how many are true. On a device this waits, for that number alone.
+// Where a mask (n) of booleans is true and then where it is not, each in order: index (n) i64, and how many are true:
+// count (1) i64. Both on the mask's device; who reads the count waits for it.
 struct Partition {
-  Tensor index;
-  int64_t count;
+  Tensor index, count;
 };
 Partition partition(const Tensor& mask);
 

@@ -2,6 +2,8 @@
 // does not reach are not computed for it (paper section 3.3).
 #pragma once
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "engine/core/tensor.h"
 #include "ride/routing/expert_assignment.h"
@@ -44,5 +46,25 @@ struct CascadeResult {
 // for the number of samples that go on: the size of the next batch.
 CascadeResult cascade(const CascadeNetwork& network, const ExpertAssignment& assignment, const engine::Tensor& images,
                       const CascadeOptions& options = {});
+
+// The same, batch after batch. A device would idle while the host waits for it to learn the size of the next expert's
+// batch, and has to plan its convolutions anew for every size. There an expert is run on as many samples as earlier
+// batches needed and an eighth more, those that go on first; the others' answers are not used. The host waits once a
+// batch, and a batch that needs more is done again with room for all.
+class Cascade {
+ public:
+  // The assignment is referred to, and so is what the network refers to. `fixed_sizes`: as on a device on the CPU too.
+  Cascade(CascadeNetwork network, const ExpertAssignment& assignment, const CascadeOptions& options = {},
+          bool fixed_sizes = false)
+      : network_(std::move(network)), assignment_(assignment), options_(options), fixed_sizes_(fixed_sizes) {}
+  CascadeResult operator()(const engine::Tensor& images);
+
+ private:
+  CascadeNetwork network_;
+  const ExpertAssignment& assignment_;
+  CascadeOptions options_;
+  bool fixed_sizes_;
+  std::vector<int64_t> needed_;  // most samples that went on to expert 2, 3, ...; empty before the first batch
+};
 
 }  // namespace ride

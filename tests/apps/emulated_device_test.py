@@ -147,7 +147,8 @@ class Inference(Temporary):
 
     def test_profile(self):
         said = run(EVALUATE, *model_arguments(checkpoint(routed()), **SMALL), "--threshold", 1, *CUDA, "--profile")
-        self.assertEqual(float(ops(said.stderr)["conv2d_fused"][2]), 31)
+        # The stem, layer1 and two stages of both experts: nothing is known yet of how many samples go on.
+        self.assertEqual(float(ops(said.stderr)["conv2d_fused"][2]), 51)
         self.assertIn("measured peaks", said.stderr)
 
 

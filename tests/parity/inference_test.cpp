@@ -90,6 +90,13 @@ TEST_CASE("parity: the cascade sends the same images on") {
   CHECK(got.experts_used.to<int64_t>() == wanted.experts_used.to<int64_t>());
   CHECK(relative_distance(got.logits, wanted.logits) <= 2e-5);
 
+  ride::Cascade batches(ride::cascade_network(trained.there.model()), *there, options);
+  for (int i = 0; i < 2; ++i) {
+    const auto batch = batches(trained.there.images(8));
+    CHECK(batch.experts_used.to<int64_t>() == wanted.experts_used.to<int64_t>());
+    CHECK(relative_distance(batch.logits, wanted.logits) <= 2e-5);
+  }
+
   ride::Meter meter_here(ride::ClassCounts(10, 100)), meter_there(ride::ClassCounts(10, 100));
   meter_here.add(wanted.logits, trained.here.labels(), wanted.experts_used);
   meter_there.add(got.logits, trained.there.labels(), got.experts_used);

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "engine/ops/index.h"
 #include "engine/ops/matmul.h"
 #include "engine/ops/shape_ops.h"
@@ -109,6 +111,59 @@ TEST_CASE("the cascade equals all experts then a mask, and calls each expert on 
       CHECK(network.calls == expected.calls);
       CHECK(difference(result.logits, Tensor::from(expected.logits, {53, classes})) < 1e-5);
     }
+}
+
+TEST_CASE("batch after batch of fixed sizes the cascade gives what it gives without, and computes little more") {
+  engine::Generator generator(15);
+  FakeNetwork network(4, generator);
+  const ExpertAssignment assignment({.experts = 4, .features = features, .classes = classes}, generator);
+  // Batches of which half go on, of one size and a smaller one; then one of which all do.
+  const Tensor images = numbered_images(200, generator), easy = numbered_images(77, generator);
+  for (const Variant variant : {Variant::reference, Variant::paper}) {
+    CAPTURE(ride::name(variant));
+    const CascadeOptions options{.variant = variant, .threshold = 0.6};
+    Cascade fixed(network.callables(), assignment, options, true);
+    const auto check = [&](const Tensor& batch) {
+      const CascadeResult wanted = cascade(network.callables(), assignment, batch, options);
+      std::vector<std::size_t> needed, computed;
+      for (auto& rows : network.calls) needed.push_back(std::exchange(rows, {}).size());
+      const CascadeResult got = fixed(batch);
+      for (auto& rows : network.calls) computed.push_back(std::exchange(rows, {}).size());
+      CHECK(got.experts_used.to<int64_t>() == wanted.experts_used.to<int64_t>());
+      CHECK(difference(got.logits, wanted.logits) < 1e-5);
+      return std::pair{needed, computed};
+    };
+    for (auto& rows : network.calls) rows.clear();
+    CHECK(check(images).second == std::vector<std::size_t>(4, 200));  // nothing is known yet
+    const auto [needed, computed] = check(images);
+    for (int e = 1; e < 4; ++e) {
+      CHECK(needed[e] < 150);
+      CHECK(computed[e] >= needed[e]);
+      CHECK(computed[e] <= needed[e] + needed[e] / 8 + 16);
+    }
+    check(easy);
+    // The samples of the first batch that go furthest, over and over: more than was ever needed.
+    const std::vector<int64_t> used =
+        cascade(network.callables(), assignment, images, options).experts_used.to<int64_t>();
+    std::vector<int64_t> far;
+    for (int64_t i = 0; far.size() < 200; i = (i + 1) % 200)
+      if (used[i] == 4) far.push_back(i);
+    for (auto& rows : network.calls) rows.clear();
+    const Tensor hard = engine::index_select(images, 0, Tensor::from(far, {200}));
+    const auto [all, twice] = check(hard);
+    CHECK(all[3] == 200);
+    CHECK(twice[0] == 400);
+    CHECK(check(hard).second == std::vector<std::size_t>(4, 200));
+    check(Tensor::zeros({0, features + 1}));
+  }
+  // Experts that nobody needed are not run, until somebody does.
+  Cascade fixed(network.callables(), assignment, {.threshold = 1}, true);
+  for (auto& rows : network.calls) rows.clear();
+  fixed(images);
+  CHECK(network.calls[3].size() == 200);
+  fixed(images);
+  for (int e = 1; e < 4; ++e) CHECK(network.calls[e].size() == 200);
+  CHECK(network.calls[0].size() == 400);
 }
 
 TEST_CASE("the test network really stops at different experts") {
