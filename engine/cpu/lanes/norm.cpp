@@ -200,7 +200,6 @@ LazyBatchNormGradients norm_backward_lazy(const BatchNormSaved& saved, const Ten
 
 Tensor made(const LazyGradient& gradient) {
   const Tensor& g = gradient.g;
-  if (!gradient.a.defined()) return g;
   const Tensor dx = g.is_unshared() ? g : empty_like(g);
   with_functions(g, [&]<class T>(const LaneNormFunctions<T>& kernels, T*) {
     const Runs runs(g);

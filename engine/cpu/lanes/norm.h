@@ -21,7 +21,7 @@ using TwoSums = std::array<double, 2>;
 // after the other.
 LazyBatchNormGradients norm_gradients(const BatchNormSaved& saved, const std::vector<TwoSums>& sums, const Tensor& g);
 
-// The gradient itself, in g's memory where nobody else has it.
+// The gradient itself, of one with a rule (a is defined), in g's memory where nobody else has it.
 Tensor made(const LazyGradient& gradient);
 
 }  // namespace engine::cpu::lanes

@@ -5,11 +5,9 @@
 #include <vector>
 
 #include "engine/core/parallel.h"
-#include "engine/core/profile.h"
 #include "engine/cpu/lanes/norm.h"
 #include "engine/cpu/lanes/plan.h"
 #include "engine/cpu/lanes/winograd_kernels.h"
-#include "engine/kernels/count_work.h"
 
 namespace engine::cpu::lanes {
 namespace {
